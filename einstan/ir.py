@@ -1,0 +1,560 @@
+"""ir: immutable, interned nodes and the constructors that keep them in local normal form.
+
+Equal expressions are one object, so equality is `is`. Axes are positional; an index is a label of one
+Einsum and has no name. Six kinds: Input, Name, Const, Einsum, Add, Call.
+
+The normal form that the constructors keep (e Einsum, a Add, d size, l label):
+- a coefficient stands in an Add: no operand of an Einsum is an Add of fewer than two terms, and an Add
+  of two or more terms has content 1 (`6 x - 4 y` is `2 (3 x - 2 y)`);
+- deltas, ones and transposes are label patterns: an Einsum of one operand (or none) that sums nothing
+  is a `pattern`, and an Einsum absorbs the patterns among its operands;
+- a summed label that no operand carries is a factor of its size;
+- operands are sorted by digest, labels numbered by first appearance in the output, then the operands.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from hashlib import blake2b
+from math import gcd, lcm
+from typing import Any, Final
+
+from .dims import Dim, Env
+
+Shape = tuple[Dim, ...]
+Labels = tuple[int, ...]
+
+MAX_DIGITS = 400
+CANONICAL_BUDGET = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Coef:
+    """An exact rational times powers of sizes: `Coef(1/2)`, `Coef(1, ((n, -1),))` is 1/n."""
+
+    rational: Fraction = Fraction(1)
+    sizes: tuple[tuple[Dim, int], ...] = ()
+
+    @staticmethod
+    def of(value: Coef | Fraction | int) -> Coef:
+        return value if isinstance(value, Coef) else Coef(Fraction(value))
+
+    @staticmethod
+    def size(d: Dim, power: int = 1) -> Coef:
+        if d.value is None:
+            return Coef(Fraction(1), ((d, power),))
+        if d.value == 0 and power < 0:
+            return Coef(Fraction(1), ((d, power),))
+        return Coef(Fraction(d.value) ** power)
+
+    def __mul__(self, other: Coef) -> Coef:
+        if not self.sizes and not other.sizes:
+            return Coef(self.rational * other.rational)
+        powers = dict(self.sizes)
+        for d, n in other.sizes:
+            powers[d] = powers.get(d, 0) + n
+        kept = tuple(sorted(((d, n) for d, n in powers.items() if n), key=lambda item: str(item[0])))
+        return Coef(self.rational * other.rational, kept)
+
+    def power(self, n: int) -> Coef:
+        return Coef(self.rational**n, tuple((d, k * n) for d, k in self.sizes))
+
+    def at(self, env: Env) -> Fraction:
+        """The number under sizes; a negative power of an empty axis raises ZeroDivisionError."""
+        value = self.rational
+        for d, n in self.sizes:
+            value *= Fraction(d.at(env)) ** n
+        return value
+
+    @property
+    def is_one(self) -> bool:
+        return not self.sizes and self.rational == 1
+
+    @property
+    def huge(self) -> bool:
+        bits = MAX_DIGITS * 10 // 3
+        return self.rational.numerator.bit_length() > bits or self.rational.denominator.bit_length() > bits
+
+    def __str__(self) -> str:
+        return " ".join([str(self.rational), *(f"({d})^{n}" for d, n in self.sizes)])
+
+
+UNIT: Final = Coef()
+
+
+class Node:
+    """Base of the six kinds. `operands` are the nodes below, `digest` is the same in every process."""
+
+    __slots__ = ("shape", "operands", "digest", "__weakref__")
+    shape: Shape
+    operands: tuple[Node, ...]
+    digest: bytes
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+
+class Input(Node):
+    """An array that the user gives."""
+
+    __slots__ = ("name",)
+    name: str
+
+
+class Name(Node):
+    """A defined name, or a derivative of one (`∂L/∂Z`), as a leaf."""
+
+    __slots__ = ("name",)
+    name: str
+
+
+class Const(Node):
+    """A scalar that is no rational: `pi`."""
+
+    __slots__ = ("name",)
+    name: str
+
+
+class Einsum(Node):
+    """Sum over the labels absent from `out` of the product of the operands.
+
+    `out` may repeat a label (writes a diagonal) and may hold one that no operand carries (repeats
+    along a new axis, whose size stands in `sizes`).
+    """
+
+    __slots__ = ("labels", "out", "sizes")
+    labels: tuple[Labels, ...]
+    out: Labels
+    sizes: tuple[tuple[int, Dim], ...]
+
+    @property
+    def dims(self) -> dict[int, Dim]:
+        """The size of every label."""
+        found = dict(self.sizes)
+        for operand, labels in zip(self.operands, self.labels, strict=True):
+            found.update(zip(labels, operand.shape, strict=True))
+        return found
+
+    @property
+    def summed(self) -> frozenset[int]:
+        return frozenset(label for labels in self.labels for label in labels) - frozenset(self.out)
+
+    @property
+    def is_pattern(self) -> bool:
+        """At most one operand and nothing summed: a view, a diagonal, a repetition."""
+        return len(self.operands) <= 1 and not self.summed
+
+
+class Add(Node):
+    """Sum of coefficient times term, all of one shape; without terms it is zero."""
+
+    __slots__ = ("coefs",)
+    coefs: tuple[Coef, ...]
+
+    @property
+    def terms(self) -> tuple[tuple[Coef, Node], ...]:
+        return tuple(zip(self.coefs, self.operands, strict=True))
+
+
+class Call(Node):
+    """A primitive applied to its arguments; `params` are static (exponent, bounds, a name)."""
+
+    __slots__ = ("prim", "params")
+    prim: Prim
+    params: tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prim:
+    """A row of the table of primitives.
+
+    `shape(args, params)` gives the result's shape. `pull(call, k, ct, seeds)` gives the cotangent of
+    argument k from that of the result, whose `seeds` leading axes only ride along. An entrywise
+    primitive has `partial(call, k)` instead: ∂call/∂arg_k entry by entry.
+    """
+
+    name: str
+    arity: int
+    shape: Callable[[tuple[Node, ...], tuple[Any, ...]], Shape]
+    partial: Callable[[Call, int], Node] | None = None
+    pull: Callable[[Call, int, Node, int], Node] | None = None
+    latex: str = ""
+    domain: str = "real"
+
+    @property
+    def entrywise(self) -> bool:
+        return self.partial is not None
+
+    def __call__(self, *args: Node, params: tuple[Hashable, ...] = ()) -> Node:
+        return call(self, args, params)
+
+
+# ---------------------------------------------------------------- interning
+
+_table: weakref.WeakValueDictionary[bytes, Node] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def _intern(kind: type[Node], shape: Shape, operands: tuple[Node, ...], payload: str, **fields: Any) -> Any:
+    key = blake2b(digest_size=16)
+    key.update(f"{kind.__name__}|{payload}|{'|'.join(map(str, shape))}".encode())
+    for operand in operands:
+        key.update(operand.digest)
+    digest = key.digest()
+    with _lock:
+        found = _table.get(digest)
+        if found is None:
+            found = kind.__new__(kind)
+            found.shape, found.operands, found.digest = shape, operands, digest
+            for name, value in fields.items():
+                setattr(found, name, value)
+            _table[digest] = found
+        return found
+
+
+def input_(name: str, shape: Shape) -> Input:
+    return _intern(Input, shape, (), name, name=name)  # type: ignore[no-any-return]
+
+
+def name_(name: str, shape: Shape) -> Name:
+    return _intern(Name, shape, (), name, name=name)  # type: ignore[no-any-return]
+
+
+def const(name: str) -> Const:
+    return _intern(Const, (), (), name, name=name)  # type: ignore[no-any-return]
+
+
+def call(prim: Prim, args: Sequence[Node], params: tuple[Hashable, ...] = ()) -> Node:
+    """The primitive applied, without any law."""
+    args = tuple(args)
+    shape = prim.shape(args, params)
+    return _intern(Call, shape, args, f"{prim.name}|{params_text(params)}", prim=prim, params=params)  # type: ignore[no-any-return]
+
+
+def params_text(params: tuple[Hashable, ...]) -> str:
+    return ",".join(f"{type(p).__name__}:{p}" for p in params)
+
+
+# ---------------------------------------------------------------- sums
+
+def zeros(shape: Shape) -> Add:
+    return _intern(Add, shape, (), "", coefs=())  # type: ignore[no-any-return]
+
+
+def number(value: Fraction | int, shape: Shape = ()) -> Node:
+    return scale(value, ones(shape))
+
+
+def scale(coef: Coef | Fraction | int, node: Node) -> Node:
+    return add([(Coef.of(coef), node)], node.shape)
+
+
+def split(node: Node) -> tuple[Coef, Node]:
+    """`(c, x)` with node = c x: the coefficient in front."""
+    if isinstance(node, Add) and len(node.operands) == 1:
+        return node.coefs[0], node.operands[0]
+    return UNIT, node
+
+
+def is_zero(node: Node) -> bool:
+    return isinstance(node, Add) and not node.operands
+
+
+def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> Node:
+    """Σ coef · node, like terms merged. Nested sums stay nested (see rules.flatten_sum)."""
+    merged: dict[tuple[Node, tuple[tuple[Dim, int], ...]], Fraction] = {}
+    for given, node in terms:
+        assert node.shape == shape, f"our bug: term of shape {node.shape} in a sum of shape {shape}"
+        coef = Coef.of(given)
+        inner, core = split(node)
+        if not (product := coef * inner).huge:
+            coef, node = product, core
+        if is_zero(node):
+            continue
+        key = (node, coef.sizes)
+        merged[key] = merged.get(key, Fraction(0)) + coef.rational
+    kept = [(Coef(q, sizes), node) for (node, sizes), q in merged.items() if q]
+    if not kept:
+        return zeros(shape)
+    if len(kept) == 1:
+        return _single(*kept[0])
+    kept.sort(key=lambda term: (term[1].digest, str(term[0])))
+    content = _content([c for c, _ in kept])
+    inverse = content.power(-1)
+    coefs = tuple(c * inverse for c, _ in kept)
+    primitive = _add(coefs, tuple(node for _, node in kept), shape)
+    return _single(content, primitive)
+
+
+def _single(coef: Coef, node: Node) -> Node:
+    if coef.is_one:
+        return node
+    return _add((coef,), (node,), node.shape)
+
+
+def _add(coefs: tuple[Coef, ...], operands: tuple[Node, ...], shape: Shape) -> Node:
+    return _intern(Add, shape, operands, ";".join(map(str, coefs)), coefs=coefs)  # type: ignore[no-any-return]
+
+
+def _content(coefs: Sequence[Coef]) -> Coef:
+    """The common factor of the coefficients; the first one is positive after division."""
+    top, bottom = 0, 1
+    for c in coefs:
+        top, bottom = gcd(top, c.rational.numerator), lcm(bottom, c.rational.denominator)
+    shared = coefs[0].sizes if all(c.sizes == coefs[0].sizes for c in coefs) else ()
+    sign = 1 if coefs[0].rational > 0 else -1
+    return Coef(Fraction(sign * top, bottom), shared)
+
+
+# ---------------------------------------------------------------- products
+
+def ones(shape: Shape) -> Node:
+    labels = tuple(range(len(shape)))
+    return _canonical([], labels, dict(zip(labels, shape, strict=True)))
+
+
+def einsum(
+    operands: Sequence[Node],
+    labels: Sequence[Sequence[Hashable]],
+    out: Sequence[Hashable],
+    sizes: Mapping[Any, Dim] | None = None,
+) -> Node:
+    """The contraction in normal form; labels are any hashables, `sizes` those that no operand carries."""
+    dims: dict[Hashable, Dim] = dict(sizes or {})
+    for operand, own in zip(operands, labels, strict=True):
+        dims.update(zip(own, operand.shape, strict=True))
+    summed = dict.fromkeys(label for own in labels for label in own)
+    coef, factors, union = _absorb(list(zip(operands, map(tuple, labels), strict=True)))
+    find = union.find
+    outs = tuple(find(label) for label in out)
+    shape = tuple(dims[label] for label in out)
+    factors = [(node, tuple(find(label) for label in own)) for node, own in factors]
+    if any(is_zero(node) for node, _ in factors):
+        return zeros(shape)
+    carried = {label for _, own in factors for label in own}
+    for label in {find(label): None for label in summed}:
+        if label not in carried and label not in outs:
+            coef = coef * Coef.size(dims[label])
+    core = _core(factors, outs, {label: dims[label] for label in outs}, carried)
+    return core if coef.is_one else scale(coef, core)
+
+
+def times(*factors: Node) -> Node:
+    """The entrywise product of nodes of one shape."""
+    axes = range(factors[0].rank)
+    return einsum(factors, [axes] * len(factors), axes)
+
+
+def pattern(node: Node, labels: Sequence[Hashable], out: Sequence[Hashable], sizes: Mapping[Any, Dim]) -> Node:
+    """`node` with its axes renamed `labels`, shown as `out`: transposed, repeated, as a diagonal."""
+    return einsum([node], [labels], out, sizes)
+
+
+class _Union:
+    def __init__(self) -> None:
+        self.parent: dict[Hashable, Hashable] = {}
+
+    def find(self, label: Hashable) -> Hashable:
+        while label in self.parent:
+            label = self.parent[label]
+        return label
+
+    def join(self, a: Hashable, b: Hashable) -> None:
+        a, b = self.find(a), self.find(b)
+        if a != b:
+            self.parent[b] = a
+
+
+Factor = tuple[Node, tuple[Hashable, ...]]
+
+
+def _absorb(waiting: list[Factor]) -> tuple[Coef, list[Factor], _Union]:
+    """Coefficients pulled out of the factors, patterns replaced by what they show."""
+    coef, union, factors = UNIT, _Union(), []
+    waiting.reverse()
+    while waiting:
+        node, own = waiting.pop()
+        c, core = split(node)
+        if core is not node and not (product := coef * c).huge:
+            coef, node = product, core
+        if isinstance(node, Einsum) and node.is_pattern:
+            place: dict[int, Hashable] = {}
+            for inner, outer in zip(node.out, own, strict=True):
+                union.join(place.setdefault(inner, outer), outer)
+            waiting.extend((o, tuple(place[label] for label in ls)) for o, ls in zip(node.operands, node.labels))
+        else:
+            factors.append((node, own))
+    return coef, factors, union
+
+
+def _core(factors: list[Factor], out: tuple[Hashable, ...], dims: dict[Hashable, Dim], carried: set[Hashable]) -> Node:
+    """A contraction whose output repeats or invents labels is a pattern around a plain contraction."""
+    plain = tuple(dict.fromkeys(label for label in out if label in carried))
+    sums = carried - set(out)
+    if plain != out and factors and (len(factors) > 1 or sums):
+        inner = _canonical(factors, plain, {})
+        return einsum([inner], [plain], out, dims)
+    if len(factors) == 1 and factors[0][1] == out and len(set(out)) == len(out):
+        return factors[0][0]
+    return _canonical(factors, out, {label: d for label, d in dims.items() if label not in carried})
+
+
+def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Hashable, Dim]) -> Node:
+    factors = _order(factors, out)
+    numbers: dict[Hashable, int] = {}
+    for label in (*out, *(label for _, own in factors for label in own)):
+        numbers.setdefault(label, len(numbers))
+    labels = tuple(tuple(numbers[label] for label in own) for _, own in factors)
+    outs = tuple(numbers[label] for label in out)
+    extra = tuple(sorted((numbers[label], d) for label, d in sizes.items())) if sizes else ()
+    dims = dict(extra)
+    for (node, _), own in zip(factors, labels):
+        dims.update(zip(own, node.shape))
+    shape = tuple(dims[label] for label in outs)
+    operands = tuple(node for node, _ in factors)
+    return _intern(Einsum, shape, operands, f"{labels}->{outs}", labels=labels, out=outs, sizes=extra)  # type: ignore[no-any-return]
+
+
+def _order(factors: list[Factor], out: tuple[Hashable, ...]) -> list[Factor]:
+    """Factors in canonical order: by digest, equal ones by the role of their labels."""
+    factors = sorted(factors, key=lambda f: f[0].digest)
+    if all(a[0] is not b[0] for a, b in zip(factors, factors[1:])):
+        return factors
+    budget = [CANONICAL_BUDGET]
+    return _individualise(factors, out, {}, budget)[1]
+
+
+def _individualise(
+    factors: list[Factor], out: tuple[Hashable, ...], marks: dict[int, int], budget: list[int]
+) -> tuple[list[tuple[Any, ...]], list[Factor]]:
+    """The smallest encoding over all ways to tell equal factors apart (colour refinement, then one
+    factor of the first undecided class is marked and the rest refined again, within `budget`)."""
+    colour = _refine(factors, out, marks)
+    classes: dict[int, list[int]] = {}
+    for k, c in enumerate(colour):
+        classes.setdefault(c, []).append(k)
+    undecided = next((classes[c] for c in sorted(classes) if len(classes[c]) > 1), None)
+    if undecided is None:
+        ordered = [factors[k] for k in sorted(range(len(factors)), key=colour.__getitem__)]
+        numbers: dict[Hashable, int] = {}
+        for label in (*out, *(label for _, own in ordered for label in own)):
+            numbers.setdefault(label, len(numbers))
+        return [tuple(numbers[label] for label in own) for _, own in ordered], ordered
+    best = None
+    for k in undecided:
+        budget[0] -= len(factors)
+        found = _individualise(factors, out, {**marks, k: len(marks)}, budget)
+        if best is None or found[0] < best[0]:
+            best = found
+        if budget[0] < 0:
+            break
+    assert best is not None
+    return best
+
+
+def _refine(factors: list[Factor], out: tuple[Hashable, ...], marks: dict[int, int]) -> list[int]:
+    """Colours of the factors, stable under 'which labels, seen from which factors'."""
+    places: dict[Hashable, list[int]] = {}
+    for n, label in enumerate(out):
+        places.setdefault(label, []).append(n)
+    ends: dict[Hashable, list[tuple[int, int]]] = {}
+    for k, (_, own) in enumerate(factors):
+        for axis, label in enumerate(own):
+            ends.setdefault(label, []).append((k, axis))
+    label_colour = _ranks({label: (tuple(places.get(label, ())),) for label in ends})
+    colour = _ranks({k: (f[0].digest, marks.get(k, -1)) for k, f in enumerate(factors)})
+    while True:
+        finer = _ranks({k: (colour[k], tuple(label_colour[x] for x in f[1])) for k, f in enumerate(factors)})
+        label_finer = _ranks(
+            {x: (label_colour[x], tuple(sorted((finer[k], axis) for k, axis in where))) for x, where in ends.items()}
+        )
+        stable = len(set(finer.values())) == len(set(colour.values())) and len(set(label_finer.values())) == len(
+            set(label_colour.values())
+        )
+        colour, label_colour = finer, label_finer
+        if stable:
+            return [colour[k] for k in range(len(factors))]
+
+
+def _ranks(keys: dict[Any, Any]) -> dict[Any, int]:
+    rank = {key: n for n, key in enumerate(sorted(set(keys.values())))}
+    return {item: rank[key] for item, key in keys.items()}
+
+
+# ---------------------------------------------------------------- walks
+
+def toposort(roots: Iterable[Node]) -> Iterator[Node]:
+    """Every node below `roots` once, operands first, without recursion."""
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, entered = stack.pop()
+        if entered:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((o, False) for o in reversed(node.operands) if o not in seen)
+
+
+def uses(roots: Sequence[Node]) -> dict[Node, int]:
+    """How many operand places (and roots) hold each node."""
+    count: dict[Node, int] = {}
+    for root in roots:
+        count[root] = count.get(root, 0) + 1
+    for node in toposort(roots):
+        for operand in node.operands:
+            count[operand] = count.get(operand, 0) + 1
+    return count
+
+
+def rebuild(node: Node, operands: Sequence[Node]) -> Node:
+    """The same node over other operands of the same shapes, through the constructors."""
+    if all(a is b for a, b in zip(node.operands, operands, strict=True)):
+        return node
+    if isinstance(node, Einsum):
+        return einsum(operands, node.labels, node.out, dict(node.sizes))
+    if isinstance(node, Add):
+        return add(zip(node.coefs, operands, strict=True), node.shape)
+    assert isinstance(node, Call), f"our bug: a leaf has operands: {node!r}"
+    return call(node.prim, operands, node.params)
+
+
+def substitute(roots: Sequence[Node], table: Mapping[Node, Node]) -> list[Node]:
+    """`roots` with every node of `table` replaced (from the top; what replaces is not searched)."""
+    done: dict[Node, Node] = dict(table)
+    for node in toposort(roots):
+        if node not in done:
+            done[node] = rebuild(node, [done[o] for o in node.operands])
+    return [done[root] for root in roots]
+
+
+def describe(node: Node, limit: int = 12) -> str:
+    """A short text for people who debug: kinds and labels, the top `limit` nodes."""
+    lines, seen, waiting = [], {}, [node]
+    while waiting and len(lines) < limit:
+        n = waiting.pop(0)
+        if n in seen:
+            continue
+        seen[n] = len(seen)
+        waiting.extend(n.operands)
+        head = type(n).__name__
+        if isinstance(n, Input | Name | Const):
+            detail = n.name
+        elif isinstance(n, Einsum):
+            detail = f"{n.labels}->{n.out}"
+        elif isinstance(n, Add):
+            detail = " + ".join(map(str, n.coefs)) or "0"
+        else:
+            assert isinstance(n, Call)
+            detail = f"{n.prim.name} {params_text(n.params)}"
+        lines.append(f"{head} {detail} [{', '.join(map(str, n.shape))}] #{n.digest.hex()[:6]}({', '.join(o.digest.hex()[:6] for o in n.operands)})")
+    return "\n".join(lines)
