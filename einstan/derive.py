@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .ir import Add, Call, Einsum, Node, add, einsum, is_zero, scale, zeros
+from .ir import Add, Call, Einsum, Node, add, einsum, is_zero, scale, toposort, zeros
 
 
 def identity(y: Node) -> Node:
@@ -27,7 +27,7 @@ def derive(
     """
     definitions = definitions or {}
     seeds = seed.rank - y.rank
-    order = list(through_names(y, definitions))
+    order = toposort([y], definitions)
     active = reaching(order, set(wrt), definitions)
     pending: dict[Node, list[Node]] = {y: [seed]}
     final: dict[Node, Node] = {}
@@ -73,24 +73,6 @@ def pull_einsum(e: Einsum, k: int, ct: Node, seeds: int) -> Node:
         seeded + e.labels[k],
         e.dims | dict(zip(seeded, ct.shape)),
     )
-
-
-def through_names(y: Node, definitions: Mapping[Node, Node]) -> list[Node]:
-    """Every node below y, names before those who use them, definitions before their names."""
-    done: dict[Node, None] = {}
-    stack: list[tuple[Node, bool]] = [(y, False)]
-    entered: set[Node] = set()
-    while stack:
-        node, leaving = stack.pop()
-        if leaving:
-            done[node] = None
-        elif node not in entered:
-            entered.add(node)
-            stack.append((node, True))
-            stack.extend((o, False) for o in node.operands)
-            if node in definitions:
-                stack.append((definitions[node], False))
-    return list(done)
 
 
 def reaching(order: Sequence[Node], wrt: set[Node], definitions: Mapping[Node, Node]) -> set[Node]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
@@ -491,18 +491,35 @@ def _ranks(keys: dict[Any, Any]) -> dict[Any, int]:
 
 # ---------------------------------------------------------------- walks
 
-def toposort(roots: Iterable[Node]) -> Iterator[Node]:
-    """Every node below `roots` once, operands first, without recursion."""
-    seen: set[Node] = set()
+def toposort(roots: Iterable[Node], definitions: Mapping[Node, Node] | None = None) -> list[Node]:
+    """Every node below `roots` once, operands first, without recursion.
+
+    A leaf of `definitions` comes after what it stands for.
+    """
+    definitions = definitions or {}
+    done: dict[Node, None] = {}
+    entered: set[Node] = set()
     stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
     while stack:
-        node, entered = stack.pop()
-        if entered:
-            yield node
-        elif node not in seen:
-            seen.add(node)
+        node, leaving = stack.pop()
+        if leaving:
+            done[node] = None
+        elif node not in entered:
+            entered.add(node)
             stack.append((node, True))
-            stack.extend((o, False) for o in reversed(node.operands) if o not in seen)
+            stack.extend((o, False) for o in reversed(node.operands) if o not in entered)
+            if node in definitions:
+                stack.append((definitions[node], False))
+    return list(done)
+
+
+def inline(roots: Sequence[Node], definitions: Mapping[Node, Node]) -> list[Node]:
+    """`roots` with every leaf of `definitions` replaced by what it stands for, all the way down."""
+    done: dict[Node, Node] = {}
+    for node in toposort(roots, definitions):
+        found = definitions.get(node)
+        done[node] = done[found] if found is not None else rebuild(node, [done[o] for o in node.operands])
+    return [done[root] for root in roots]
 
 
 def uses(roots: Sequence[Node]) -> dict[Node, int]:

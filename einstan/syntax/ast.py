@@ -34,6 +34,10 @@ class Expr:
     """Base of all expressions."""
 
     @property
+    def span(self) -> Span:
+        return NOWHERE
+
+    @property
     def children(self) -> tuple[Expr, ...]:
         return ()
 

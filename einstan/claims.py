@@ -1,0 +1,255 @@
+"""claims: the gradient as lines a person reads: one reverse sweep over the statements, names as leaves.
+
+Each line is `∂L/∂Z = ...`, written in names of the program and in cotangents that are lines themselves.
+What several lines share, and what has no spelling of its own, gets a short name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .derive import derive, identity
+from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, substitute, toposort, uses
+from .lower import derivative_name
+from .prims.opaque import OPAQUE
+from .prims.scalar import POW
+from .prims.shape import PART
+from .rules import simplify
+
+HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`∂L/∂Z = node` (`wrt` is Z), or with `wrt` None the short name `name` for node."""
+
+    name: str
+    node: Node
+    wrt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The leaves and bodies of a program, definitions before their uses."""
+
+    leaves: Mapping[str, Node]
+    bodies: Mapping[str, Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines in reading order, and the (numerator, denominator) of every derivative leaf in them."""
+
+    lines: list[Line]
+    derivatives: dict[Node, tuple[str, str]]
+
+
+def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
+    """The lines that lead from `of` to every name of `wrt`, and no others."""
+    names: list[Line] = []
+    derivatives: dict[Node, tuple[str, str]] = {}
+    program = name_opaque_arguments(program, names)
+    top = program.leaves[of]
+    order = [node for node in toposort([top], definitions(program)) if isinstance(node, Input | Name)]
+    active = depending(order, program, {program.leaves[name] for name in wrt})
+    cotangents: dict[Node, list[Node]] = {}
+    lines: dict[str, Node] = {}
+    slopes: dict[Node, Node] = {}
+    for leaf in reversed(order):
+        if leaf not in active:
+            continue
+        name = leaf_name(leaf)
+        if leaf is top:
+            seed = identity(leaf)
+        else:
+            seed = name_(derivative_name(of, [name]), top.shape + leaf.shape)
+            derivatives[seed] = (of, name)
+            lines[name] = add([(1, part) for part in cotangents.get(leaf, ())], seed.shape)
+        if name in program.bodies:
+            body = program.bodies[name]
+            below = [x for x in toposort([body]) if x in active]
+            slopes |= known_slopes(leaf, body, derivatives)
+            for x, ct in zip(below, derive(body, seed, below), strict=True):
+                cotangents.setdefault(x, []).extend(fold([ct], program, leaf, slopes))
+    if of in wrt:
+        lines[of] = identity(top)
+    return Lines(finish(program, of, wrt, lines, names), derivatives)
+
+
+def definitions(program: Statements) -> dict[Node, Node]:
+    return {program.leaves[name]: body for name, body in program.bodies.items()}
+
+
+def leaf_name(leaf: Node) -> str:
+    assert isinstance(leaf, Input | Name)
+    return leaf.name
+
+
+def depending(order: Iterable[Node], program: Statements, wrt: set[Node]) -> set[Node]:
+    """The leaves that are in `wrt` or whose body holds such a leaf; `order` has bodies first."""
+    active: set[Node] = set()
+    for leaf in order:
+        body = program.bodies.get(leaf_name(leaf))
+        if leaf in wrt or (body is not None and any(x in active for x in toposort([body]))):
+            active.add(leaf)
+    return active
+
+
+def fold(nodes: list[Node], program: Statements, own: Node, slopes: Mapping[Node, Node]) -> list[Node]:
+    """Bodies replaced by their names (the statement's own first), slopes of opaque calls by ∂X/∂Z."""
+    table = {}
+    for name, body in (*program.bodies.items(), (leaf_name(own), program.bodies.get(leaf_name(own)))):
+        if body is not None and worth_a_name(body):
+            table[body] = program.leaves[name]
+    return substitute(nodes, {**table, **slopes})
+
+
+def worth_a_name(node: Node) -> bool:
+    """Whether the node is more than a leaf, a pattern or a multiple of one."""
+    if isinstance(node, Einsum):
+        return not node.is_pattern
+    return isinstance(node, Call) or isinstance(node, Add) and len(node.operands) > 1
+
+
+# ---------------------------------------------------------------- opaque calls
+
+def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
+    """Every opaque call that sees axes becomes a statement of its own, of named arguments."""
+    leaves, bodies = dict(program.leaves), {}
+    free = iter(x for x in HELPERS if x not in leaves)
+
+    def named(node: Node) -> Node:
+        if isinstance(base_leaf(node), Input | Name):
+            return node
+        name = next(free)
+        leaves[name], bodies[name] = name_(name, node.shape), node
+        names.append(Line(name, node, None))
+        return leaves[name]
+
+    for name, body in program.bodies.items():
+        table: dict[Node, Node] = {}
+        for node in toposort([body]):
+            if isinstance(node, Call) and node.prim is OPAQUE and sees_axes(node):
+                args = [named(substitute([o], table)[0]) for o in node.operands]
+                rebuilt = OPAQUE(*args, params=node.params)
+                table[node] = rebuilt if base_leaf(body) is node else named(rebuilt)
+        bodies[name] = substitute([body], table)[0] if table else body
+    return Statements(leaves, bodies)
+
+
+def sees_axes(y: Call) -> bool:
+    lead = y.params[1]
+    assert isinstance(lead, int)
+    return any(o.rank > lead for o in y.operands)
+
+
+def base_leaf(node: Node) -> Node:
+    """What a transposition is of."""
+    if isinstance(node, Einsum) and node.is_pattern and node.operands and sorted(node.labels[0]) == sorted(node.out):
+        return node.operands[0]
+    return node
+
+
+def known_slopes(leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]]) -> dict[Node, Node]:
+    """∂f of the statement X = f(Z) as the diagonal part of the leaf ∂X/∂Z, for each named argument."""
+    y = base_leaf(body)
+    if not (isinstance(y, Call) and y.prim is OPAQUE and sees_axes(y)):
+        return {}
+    name, lead, new, slots = y.params
+    assert isinstance(lead, int) and slots == ()
+    own = tuple(range(y.rank))
+    shown = body.out if isinstance(body, Einsum) else own
+    inner = body.labels[0] if isinstance(body, Einsum) else own
+    found = {}
+    for k, argument in enumerate(y.operands):
+        z = base_leaf(argument)
+        if sum(base_leaf(o) is z for o in y.operands) > 1:
+            continue
+        slope = OPAQUE(*y.operands, params=(name, lead, new, (k,)))
+        places = [*inner[:lead], *range(100, 100 + argument.rank - lead)]
+        if isinstance(argument, Einsum):
+            at = dict(zip(argument.out, places, strict=True))
+            places_of_z = [at[label] for label in argument.labels[0]]
+        else:
+            places_of_z = places
+        both = name_(derivative_name(leaf_name(leaf), [leaf_name(z)]), leaf.shape + z.shape)
+        derivatives[both] = (leaf_name(leaf), leaf_name(z))
+        found[slope] = pattern(both, (*shown, *places_of_z), (*inner, *places[lead:]), {})
+    return found
+
+
+# ---------------------------------------------------------------- from nodes to lines
+
+def finish(
+    program: Statements, of: str, wrt: Sequence[str], lines: dict[str, Node], names: list[Line]
+) -> list[Line]:
+    """The lines that `wrt` needs, simplified together, with short names for what they share."""
+    needed = reachable(of, wrt, lines, program)
+    inner = [name for name in lines if name in needed and name not in wrt]
+    kept = [*inner, *(name for name in lines if name in wrt and name in program.bodies)]
+    kept += [name for name in wrt if name in lines and name not in program.bodies]
+    nodes = simplify([lines[name] for name in kept])
+    used = {x for node in nodes for x in toposort([node])}
+    opaque_names = [line for line in names if program.leaves[line.name] in used]
+    helpers, nodes = name_shared(nodes, set(program.leaves) | {line.name for line in names})
+    claims = [Line(derivative_name(of, [name]), node, name) for name, node in zip(kept, nodes, strict=True)]
+    own = {claim.name: claim for claim in claims}
+    claims = [c for c in claims if c.wrt in wrt or not is_own_leaf(c, own)]
+    return [*opaque_names, *interleave(helpers, claims)]
+
+
+def is_own_leaf(claim: Line, own: Mapping[str, Line]) -> bool:
+    """∂L/∂X = ∂L/∂X, where X is an argument of an opaque L."""
+    return isinstance(claim.node, Name) and claim.node.name == claim.name
+
+
+def reachable(of: str, wrt: Sequence[str], lines: Mapping[str, Node], program: Statements) -> set[str]:
+    """The names whose lines `wrt`'s lines are written in, all the way."""
+    by_leaf = {derivative_name(of, [name]): name for name in lines}
+    found: set[str] = set()
+    waiting = [name for name in wrt if name in lines]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            below = (x.name for x in toposort([lines[name]]) if isinstance(x, Name))
+            waiting.extend(by_leaf[x] for x in below if x in by_leaf)
+    return found
+
+
+def name_shared(nodes: list[Node], taken: set[str]) -> tuple[list[tuple[Node, Line]], list[Node]]:
+    """Short names for large parts that stand in two places, and for parts of unnamed expressions."""
+    count = uses(nodes)
+    weight: dict[Node, int] = {}
+    order = toposort(nodes)
+    roots = set(nodes)
+    parted = {o for n in order if isinstance(n, Call) and n.prim is PART for o in n.operands if not isinstance(o, Call) or o.prim is not PART}
+    free = iter(x for x in HELPERS if x not in taken)
+    table: dict[Node, Node] = {}
+    helpers: list[tuple[Node, Line]] = []
+    for n in order:
+        weight[n] = max(1, sum(weight[o] for o in n.operands)) if n not in table else 1
+        shared = count[n] > 1 and weight[n] >= 3 and worth_a_name(n) and not (isinstance(n, Call) and n.prim is POW)
+        if (shared and not (n in roots and count[n] == 1)) or (n in parted and not isinstance(n, Input | Name)):
+            name = next(free)
+            leaf = name_(name, n.shape)
+            helpers.append((leaf, Line(name, substitute([n], table)[0], None)))
+            table[n] = leaf
+            weight[n] = 1
+    return helpers, substitute(nodes, table)
+
+
+def interleave(helpers: Sequence[tuple[Node, Line]], claims: Sequence[Line]) -> list[Line]:
+    """Each short name just before the first line that uses it."""
+    waiting = dict(helpers)
+    lines: list[Line] = []
+
+    def announce(node: Node) -> None:
+        for leaf in [x for x in toposort([node], {k: v.node for k, v in helpers}) if x in waiting]:
+            lines.append(waiting.pop(leaf))
+
+    for claim in claims:
+        announce(claim.node)
+        lines.append(claim)
+    return lines

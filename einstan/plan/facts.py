@@ -1,0 +1,143 @@
+"""facts: what is known of every node under given sizes and dtypes: shape, dtype, and its number if it is constant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from ..backends.numpy import FOLD
+from ..dims import Dim, Env
+from ..errors import EinstanError, EinstanShapeError
+from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
+from .dtypes import DType, default_float, dtype_of, physical
+from .values import Number
+
+NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax", "logsumexp"})
+CONSTANTS = {"pi": math.pi}
+
+
+class Facts:
+    """Tables over every node below the roots; a pass of the planner, made once and then only read."""
+
+    def __init__(self, roots: Sequence[Node], env: Env, dtypes: Mapping[str, DType]) -> None:
+        self.env = env
+        self.roots = tuple(roots)
+        self.default = default_float(dtypes.values())
+        self.order = list(toposort(roots))
+        self.uses = uses(roots)
+        self.users = users(self.order)
+        self.shape: dict[Node, tuple[int, ...]] = {}
+        self.dtype: dict[Node, DType | None] = {}
+        self.number: dict[Node, Number] = {}
+        self._sizes: dict[Dim, int] = {}
+        for node in self.order:
+            self.shape[node] = self.sizes(node.shape)
+            self.dtype[node] = dtype_of(node, self.dtype, dtypes, env)
+            value = fold(node, self)
+            if value is not None:
+                self.number[node] = value
+            if isinstance(node, Call) and node.prim.name in NONEMPTY:
+                check_nonempty(node, self)
+
+    def size(self, d: Dim) -> int:
+        found = self._sizes.get(d)
+        if found is None:
+            found = self._sizes[d] = d.at(self.env)
+            if found < 0:
+                raise EinstanShapeError(f"An axis would have the size {found} ({d}).", "Check the bounds of the parts.")
+        return found
+
+    def sizes(self, shape: Sequence[Dim]) -> tuple[int, ...]:
+        return tuple([self.size(d) for d in shape])
+
+    def count(self, node: Node) -> int:
+        """How many entries the node has."""
+        return math.prod(self.shape[node])
+
+    def coef(self, c: Coef) -> Fraction:
+        if not c.sizes:
+            return c.rational
+        try:
+            return c.at(self.env)
+        except ZeroDivisionError:
+            raise EinstanShapeError("The mean over an empty axis is not defined.", "Give that axis a size.") from None
+
+    def computed(self, node: Node) -> DType:
+        """The dtype that the node is computed in."""
+        found = self.dtype[node]
+        return physical(self.default if found is None else found)
+
+
+def users(order: Sequence[Node]) -> dict[Node, list[Node]]:
+    """Who holds each node as an operand, once per place."""
+    found: dict[Node, list[Node]] = {node: [] for node in order}
+    for node in order:
+        for operand in node.operands:
+            found[operand].append(node)
+    return found
+
+
+def check_nonempty(y: Call, facts: Facts) -> None:
+    (n,) = y.params
+    assert isinstance(n, int)
+    shape = facts.shape[y.operands[0]]
+    if 0 in shape[len(shape) - n :]:
+        raise EinstanShapeError(f"The {y.prim.name} over an empty axis is not defined.", "Give that axis a size.")
+
+
+# ---------------------------------------------------------------- constants
+
+
+def fold(node: Node, facts: Facts) -> Number | None:
+    """The number that every entry of the node is, if that is known without data."""
+    if any(o not in facts.number for o in node.operands):
+        return None
+    for kind, rule in FOLDS.items():
+        if isinstance(node, kind):
+            return rule(node, facts)
+    return None
+
+
+def fold_const(node: Const, facts: Facts) -> Number:
+    return CONSTANTS[node.name]
+
+
+def fold_einsum(e: Einsum, facts: Facts) -> Number | None:
+    """No repeated label in the output: a delta is no number."""
+    if len(set(e.out)) < len(e.out):
+        return None
+    dims = e.dims
+    factors = [facts.number[o] for o in e.operands] + [facts.size(dims[label]) for label in e.summed]
+    return math.prod(factors, start=Fraction(1))
+
+
+def fold_add(a: Add, facts: Facts) -> Number:
+    return sum((facts.coef(c) * facts.number[o] for c, o in a.terms), start=Fraction(0))
+
+
+def fold_call(y: Call, facts: Facts) -> Number | None:
+    rule = FOLD.get(y.prim.name)
+    if rule is None:
+        return None
+    inner, outer = (facts.shape[n] for n in (y.operands[0], y))
+    reduced = math.prod(inner[len(inner) - y.params[0] :]) if y.prim.name in REDUCING and isinstance(y.params[0], int) else 1
+    del outer
+    return rule([as_float(facts.number[o]) for o in y.operands], y.params, reduced)
+
+
+REDUCING = frozenset({"amax", "amin", "prod", "logsumexp", "norm", "softmax", "log_softmax"})
+FOLDS: dict[type[Node], Callable[[Any, Facts], Number | None]] = {
+    Const: fold_const,
+    Einsum: fold_einsum,
+    Add: fold_add,
+    Call: fold_call,
+}
+
+
+def as_float(c: Number) -> float:
+    try:
+        return float(c)
+    except OverflowError:
+        raise EinstanError("A coefficient is larger than any float64.") from None

@@ -1,0 +1,102 @@
+"""values: what a plan is made of. Value, Step, Plan: data without behaviour.
+
+Invariants: every Value is written by the steps whose `out` it is (or lies in), before it is read; a view shares the
+memory of its `base`; everything that is no view of a part is C-contiguous in the order of its own axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+Number = int | float | Fraction
+Kind = Literal["input", "constant", "work", "result"]
+VIEWS = frozenset({"transpose", "reshape", "index", "diagonal"})  # steps that touch no entry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One array: `kind` says who owns its memory, `base` is the value of which it is a view."""
+
+    number: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    kind: Kind
+    base: Value | None = None
+    contiguous: bool = True
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def storage(self) -> Value:
+        """The value that owns the memory."""
+        return self if self.base is None else self.base
+
+    def __repr__(self) -> str:
+        return f"v{self.number}{list(self.shape)}"
+
+
+Arg = Value | int | float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """`out = op(*args)`; `formula` in index notation, `flops` and `bytes` (read and written) of this step."""
+
+    op: str
+    args: tuple[Arg, ...]
+    out: Value
+    params: tuple[Any, ...]
+    formula: str
+    flops: int
+    bytes: int
+
+    @property
+    def arrays(self) -> Iterator[Value]:
+        return (a for a in self.args if isinstance(a, Value))
+
+    @property
+    def is_view(self) -> bool:
+        return self.op in VIEWS
+
+    def __repr__(self) -> str:
+        return f"{self.out!r} = {self.op}({', '.join(map(repr, self.args))})   # {self.formula}"
+
+
+class Place(NamedTuple):
+    """Where a work value lies: offset in bytes into the workspace."""
+
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Straight-line steps for one set of sizes and dtypes.
+
+    `places` puts the work values into one workspace of `arena` bytes; a value in `aliases` is computed in the
+    memory of a result. `flops`: multiply and add are two, an entrywise function one per element. `bytes` are read and
+    written. `peak_bytes` is all that is alive at once: workspace, constants and results; not the inputs.
+    """
+
+    inputs: dict[str, Value]
+    results: tuple[Value, ...]
+    steps: tuple[Step, ...]
+    places: dict[Value, Place]
+    aliases: dict[Value, Value]
+    arena: int
+    flops: int
+    bytes: int
+    peak_bytes: int
+    largest: Step | None  # the step whose result takes most memory

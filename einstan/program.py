@@ -1,0 +1,434 @@
+"""program: Program and Expr, what users hold; their methods are the only ones that call the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from . import claims
+from .dims import Dim, Env
+from .errors import EinstanDerivativeError, EinstanNameError
+from .ir import Add, Call, Input, Name, Node, Shape, name_, pattern, toposort
+from .kernel import Kernel
+from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
+from .order import associate
+from .request import Definitions, Graph, Term, Tree, packer, terms
+from .rules import simplify
+from .show.formula import Vocabulary, Writer, formula, fresh
+from .show.text import show_module, show_statement
+from .syntax import ast
+from .syntax.check import Checked, check, check_expression, size_mismatch
+from .syntax.parser import parse_expression, parse_module
+
+
+def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] = ()) -> Program:
+    """Read a program in Einstan notation (text, or LaTeX forms mixed in).
+
+    `labels` are letters that are part of names when they stand as subscripts (`"f g m"`).
+    Raises an EinstanError with a caret where the text is not a program.
+
+    >>> p = parse("Z[b,j] = X[b,K] W[K,j] + c[j]")
+    >>> p.inputs
+    {'X': ('b', 'k'), 'W': ('k', 'j'), 'c': ('j',)}
+    """
+    letters = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
+    return Program(check(parse_module(text, letters)))
+
+
+class Program:
+    """A checked set of statements: definitions, the inputs they need, and claims."""
+
+    def __init__(self, checked: Checked) -> None:
+        self.checked = checked
+
+    # -- what there is
+
+    @property
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        """Names that are used and never defined, each with a lower-case letter per axis."""
+        return dict(self.checked.inputs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Defined names in the order of the text."""
+        return tuple(self.checked.definitions)
+
+    def __getitem__(self, name: str) -> Expr:
+        self.require(name, self.names, "defines")
+        return Expr(self, name)
+
+    def expr(self, text: str) -> Expr:
+        """An expression read in this program's context; its axes are in order of first appearance."""
+        tree = parse_expression(text, self.checked.labels)
+        _, axes = check_expression(tree, self.checked)
+        taken = {*self.names, *self.inputs}
+        name = next(x for x in ("expr", *(f"expr{n}" for n in range(1, len(taken) + 2))) if x not in taken)
+        target = ast.Tensor(name, tuple(map(ast.Index, axes)))
+        return Expr(self.extended([ast.Definition(target, tree)]), name)
+
+    def extended(self, statements: Sequence[ast.Statement]) -> Program:
+        module = self.checked.module
+        return Program(check(ast.Module((*module.statements, *statements), module.source)))
+
+    def __str__(self) -> str:
+        return show_module(self.checked.module)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        """The same inputs, and the same node for every name and every claim."""
+        return isinstance(other, Program) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self.checked.inputs)))
+
+    @cached_property
+    def content(self) -> tuple[object, ...]:
+        return self.leaves, self.bodies, self.claim_nodes
+
+    # -- nodes
+
+    @cached_property
+    def derivatives(self) -> dict[Node, DerivativeLeaf]:
+        """Leaves such as ∂L/∂W that the definitions hold; filled while they are lowered."""
+        return {}
+
+    @cached_property
+    def leaves(self) -> dict[str, Node]:
+        return {name: leaf(self.checked, name) for name in self.checked.shapes}
+
+    @cached_property
+    def bodies(self) -> dict[str, Node]:
+        """Each defined name's node, with inputs and names as leaves; definitions before their uses."""
+        return {
+            name: simplify([lower_definition(self.checked, name, self.derivatives)])[0]
+            for name in self.checked.order
+        }
+
+    @cached_property
+    def claim_nodes(self) -> tuple[tuple[Node | None, ...], ...]:
+        """The legal forms of every claim as nodes, axes in the order of the first; None for the others."""
+        return tuple(self.forms(claim) for claim in self.checked.claims)
+
+    def forms(self, claim: Any) -> tuple[Node | None, ...]:
+        axes: tuple[str, ...] | None = None
+        nodes: list[Node | None] = []
+        for form, tree in zip(claim.forms, claim.claim.forms, strict=True):
+            if form.scope is None:
+                nodes.append(None)
+                continue
+            value = lower_expr(self.checked, form.scope, tree, self.derivatives)
+            axes = value.axes if axes is None else axes
+            nodes.append(simplify([pattern(value.node, value.axes, axes, form.axes)])[0])
+        return tuple(nodes)
+
+    @property
+    def definitions(self) -> Definitions:
+        bodies = self.bodies
+        found = {node: (d.numerator, d.denominators) for node, d in self.derivatives.items()}
+        return Definitions(self.leaves, bodies, found)
+
+    @cached_property
+    def letters(self) -> dict[str, tuple[str, ...]]:
+        """A lower-case letter for every axis of every name, distinct within one name."""
+        found = dict(self.checked.inputs)
+        for name, definition in self.checked.definitions.items():
+            own: list[str] = []
+            for index in definition.target.indices or ():
+                own.append(fresh(index.name, set(own)))
+            found[name] = tuple(own)
+        return found
+
+    def require(self, name: str, known: Iterable[str], verb: str) -> None:
+        if name not in (names := list(known)):
+            close = get_close_matches(name, names, 3)
+            hint = f"Did you mean {' or '.join(close)}?" if close else f"It {verb} {', '.join(names[:20])}."
+            raise EinstanNameError(f"The program has no name {name!r} here.", hint)
+
+    # -- derivatives
+
+    def grad(self, of: str, wrt: str | Sequence[str]) -> Derived:
+        """∂of/∂name for one name or each of a list; `of` must be a scalar.
+
+        >>> p = parse("L = (u[I] - v[I]) (u[I] - v[I])")
+        >>> print(p.grad("L", wrt="u"))
+        ∂L/∂u[i] = 2 (u[i] - v[i])
+        """
+        self.require_scalar(of, "grad", "jacobian")
+        return self.derived(of, wrt, self.branches(wrt, lambda name: Term(of, (name,))))
+
+    def value_and_grad(self, of: str, wrt: str | Sequence[str]) -> Derived:
+        """The value first, then what `grad` gives."""
+        self.require_scalar(of, "value_and_grad", "jacobian")
+        return self.derived(of, wrt, (Term(of), self.branches(wrt, lambda name: Term(of, (name,)))))
+
+    def jacobian(self, of: str, wrt: str | Sequence[str]) -> Derived:
+        """∂of/∂name: the axes of `of`, then those of the name."""
+        return self.derived(of, wrt, self.branches(wrt, lambda name: Term(of, (name,))))
+
+    def hessian(self, of: str, wrt: str | Sequence[str]) -> Derived:
+        """∂²of/∂a∂b: the axes of `of`, of a, of b; for a list a dict of dicts."""
+        tree = self.branches(wrt, lambda a: self.branches(wrt, lambda b: Term(of, (a, b))))
+        return self.derived(of, wrt, tree)
+
+    def vjp(self, of: str, wrt: str | Sequence[str], cotangent: str) -> Derived:
+        """Σ cotangent · ∂of/∂name; the cotangent becomes an input with the axes of `of`."""
+        extra = {cotangent: of}
+        return self.derived(of, wrt, self.branches(wrt, lambda name: Term(of, (name,), cotangent)), extra)
+
+    def jvp(self, of: str, wrt: str | Sequence[str], tangent: str | Mapping[str, str]) -> Derived:
+        """Σ ∂of/∂name · tangent, summed over the names; a tangent becomes an input with the axes of its name."""
+        pairs = self.tangents(wrt, tangent)
+        return self.derived(of, wrt, Term(of, tangents=pairs), {v: name for name, v in pairs})
+
+    def hvp(self, of: str, wrt: str | Sequence[str], vector: str | Mapping[str, str]) -> Derived:
+        """The Hessian of a scalar times a vector, without the Hessian."""
+        self.require_scalar(of, "hvp", "jvp of a jacobian")
+        pairs = self.tangents(wrt, vector)
+        tree = self.branches(wrt, lambda name: Term(of, (name,), tangents=pairs))
+        return self.derived(of, wrt, tree, {v: name for name, v in pairs})
+
+    def tangents(self, wrt: str | Sequence[str], given: str | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """(name, tangent input) for every name of wrt."""
+        names = [wrt] if isinstance(wrt, str) else list(wrt)
+        table = {names[0]: given} if isinstance(given, str) and len(names) == 1 else given
+        if isinstance(table, str) or set(table) != set(names):
+            raise EinstanNameError("Every name of wrt needs a tangent.", 'Write tangent={"W": "V", "c": "d"}.')
+        return tuple((name, table[name]) for name in names)
+
+    def branches(self, wrt: str | Sequence[str], term: Any) -> Tree:
+        return term(wrt) if isinstance(wrt, str) else {name: term(name) for name in wrt}
+
+    def derived(self, of: str, wrt: str | Sequence[str], tree: Tree, extra: Mapping[str, str] | None = None) -> Derived:
+        """A derivative program, once all names are known to be names of the program."""
+        self.require(of, self.names, "defines")
+        for name in [wrt] if isinstance(wrt, str) else wrt:
+            self.require(name, self.letters, "has")
+        for name in extra or ():
+            if name in self.letters:
+                raise EinstanNameError(f"{name} is a name of the program already.", "Choose a name that is free.")
+        return Derived(self, tree, dict(extra or {}))
+
+    def require_scalar(self, of: str, verb: str, instead: str) -> None:
+        self.require(of, self.names, "defines")
+        if axes := self.letters[of]:
+            raise EinstanDerivativeError(
+                f"{of} has axes {', '.join(axes)}; {verb} is of a scalar.", f"Sum it to a scalar, or use {instead}."
+            )
+
+    # -- running
+
+    def compile(self, of: str | Sequence[str], **options: Any) -> Kernel:
+        """A kernel for one name (gives an array) or for a list of names (gives a dict)."""
+        for name in [of] if isinstance(of, str) else of:
+            self.require(name, self.names, "defines")
+        return self.kernel(self.branches(of, Term), {}, **options)
+
+    def run(self, of: str | Sequence[str], /, **arrays: Any) -> Any:
+        """Compile and call once."""
+        return self.compile(of)(**arrays)
+
+    def kernel(self, tree: Tree, extra: Mapping[str, str], **options: Any) -> Kernel:
+        return make_kernel(self, tree, extra, **options)
+
+    # -- formulas
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What leaves are called when nodes are written as formulas."""
+        sizes: dict[Dim, tuple[str, int]] = {}
+        for name in sorted(self.checked.inputs):
+            for axis, d in enumerate(self.checked.shapes[name]):
+                sizes.setdefault(d, (name, axis))
+        hints = {self.leaves[name]: letters for name, letters in self.letters.items()}
+        derivatives = {}
+        for node, d in self.derivatives.items():
+            if isinstance(d.numerator, Input | Name):
+                below = tuple((name, len(self.letters[name])) for name in d.denominators)
+                derivatives[node] = (d.numerator.name, d.numerator.rank, below)
+        return Vocabulary(hints, derivatives, sizes)
+
+    def index_letters(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Distinct letters for the axes of all the names together."""
+        taken: set[str] = set()
+        found = []
+        for name in names:
+            own = []
+            for hint in self.letters[name]:
+                own.append(fresh(hint, taken))
+                taken.add(own[-1])
+            found.append(tuple(own))
+        return found
+
+
+class Derived(Program):
+    """A program with derivatives of it: prints as claims, compiles to them."""
+
+    def __init__(self, base: Program, tree: Tree, extra: dict[str, str]) -> None:
+        self.base, self.tree, self.extra = base, tree, extra
+
+    @cached_property
+    def checked(self) -> Checked:  # type: ignore[override]
+        return self.base.extended(self.lines).checked
+
+    @cached_property
+    def lines(self) -> tuple[ast.Statement, ...]:
+        """Short names and claims, each short name before its first use."""
+        groups: dict[str, list[str]] = {}
+        for t in terms(self.tree):
+            if t.wrt[:1] and t.wrt[0] not in groups.setdefault(t.of, []):
+                groups[t.of].append(t.wrt[0])
+        return tuple(line for of, wrt in groups.items() for line in claim_lines(self.base, of, wrt))
+
+    def __str__(self) -> str:
+        return "\n".join(show_statement(line) for line in self.lines)
+
+    def compile(self, **options: Any) -> Kernel:  # type: ignore[override]
+        """A kernel that gives the derivatives: an array, a dict for a list, (value, that) for value_and_grad."""
+        return make_kernel(self.base, self.tree, self.extra, **options)
+
+    def run(self, /, **arrays: Any) -> Any:  # type: ignore[override]
+        return self.compile()(**arrays)
+
+
+def claim_lines(program: Program, of: str, wrt: Sequence[str]) -> list[ast.Statement]:
+    """The sweep's lines as statements."""
+    found = claims.sweep(claims.Statements(program.leaves, program.bodies), of, wrt)
+    words = line_vocabulary(program, found)
+    written: list[ast.Statement] = []
+    for line in found.lines:
+        if line.wrt is None:
+            letters = Writer(words).distinct_hints(line.node)
+            words.hints[name_(line.name, line.node.shape)] = letters
+            written.append(ast.Definition(indexed(line.name, letters), formula(line.node, letters, words)))
+        else:
+            above, below = program.index_letters([of, line.wrt])
+            left = ast.Derivative(indexed(of, above), (indexed(line.wrt, below),))
+            written.append(ast.Claim((left, formula(line.node, above + below, words))))
+    return written
+
+
+def line_vocabulary(program: Program, found: claims.Lines) -> Vocabulary:
+    """The program's words, and those for the derivatives that the lines hold."""
+    words, letters = program.vocabulary, program.letters
+    derivatives = dict(words.derivatives)
+    hints = dict(words.hints)
+    for node, (top, below) in found.derivatives.items():
+        if top in letters and below in letters:
+            derivatives[node] = (top, len(letters[top]), ((below, len(letters[below])),))
+            hints[node] = letters[top] + letters[below]
+    return Vocabulary(hints, derivatives, words.sizes)
+
+
+def indexed(name: str, letters: Sequence[str]) -> ast.Tensor:
+    return ast.Tensor(name, tuple(map(ast.Index, letters)))
+
+
+def make_kernel(
+    program: Program,
+    tree: Tree,
+    extra: Mapping[str, str],
+    *,
+    backend: str = "numpy",
+    optimize: str = "auto",
+    memory_limit: int | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    check_finite: bool = False,
+) -> Kernel:
+    """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name."""
+    definitions = program.definitions
+    if functions:
+        definitions = definitions.bound(functions)
+    graph = Graph.of(definitions, list(terms(tree)))
+    plain = graph.nodes(list)
+    several = graph.has_products()
+
+    def build(env: Env) -> list[Node]:
+        return graph.nodes(lambda roots: associate(roots, env, optimize)) if several else plain
+
+    shapes: dict[str, Shape] = {name: program.checked.shapes[name] for name in program.inputs}
+    shapes |= {name: program.checked.shapes[like] for name, like in extra.items()}
+    hints = {**program.letters, **{name: program.letters[like] for name, like in extra.items()}}
+    read = read_inputs(plain, shapes)
+    return Kernel(
+        inputs={name: hints[name] for name in read},
+        shapes={name: shapes[name] for name in read},
+        build=build,
+        pack=packer(tree),
+        known=frozenset(shapes) - set(read),
+        explain_mismatch=lambda actual: size_mismatch(program.checked, actual),
+        backend=backend,
+        optimize=optimize,
+        memory_limit=memory_limit,
+        sizes=sizes,
+        check_finite=check_finite,
+    )
+
+
+def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:
+    """The inputs whose entries, or whose sizes alone, the outputs need, in the program's order."""
+    below = toposort(outputs)
+    named = {node.name for node in below if isinstance(node, Input)}
+    symbols = {s for node in below for d in sizes_of(node) for s in d.symbols}
+    known = {s for name in named for d in shapes[name] for s in d.symbols}
+    read = []
+    for name, shape in shapes.items():
+        own = {s for d in shape for s in d.symbols}
+        if name in named or own & (symbols - known):
+            read.append(name)
+            known |= own
+    return read
+
+
+def sizes_of(node: Node) -> Iterable[Dim]:
+    """Sizes that a node needs to know beside those of its operands."""
+    yield from node.shape
+    if isinstance(node, Add):
+        yield from (d for coef in node.coefs for d, _ in coef.sizes)
+    if isinstance(node, Call):
+        yield from (p for p in node.params if isinstance(p, Dim))
+
+
+class Expr:
+    """A name of a program with all its verbs: `p["Y"].grad(wrt="W")`."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self.program, self.name = program, name
+
+    @property
+    def node(self) -> Node:
+        """What it stands for, with inputs and names as leaves; equal expressions are one object."""
+        return self.program.bodies[self.name]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return self.program.letters[self.name]
+
+    def __str__(self) -> str:
+        return show_statement(self.program.checked.definitions[self.name])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def grad(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.grad(self.name, wrt)
+
+    def value_and_grad(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.value_and_grad(self.name, wrt)
+
+    def jacobian(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.jacobian(self.name, wrt)
+
+    def hessian(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.hessian(self.name, wrt)
+
+    def compile(self, **options: Any) -> Kernel:
+        return self.program.compile(self.name, **options)
+
+    def run(self, /, **arrays: Any) -> Any:
+        return self.program.run(self.name, **arrays)

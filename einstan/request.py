@@ -1,0 +1,170 @@
+"""request: what a kernel computes, as nodes: values and derivatives of names of a program.
+
+A Term is one array: a value, or a derivative of any order. `nodes` takes terms through the stages
+inline -> stabilise -> associate -> derive -> simplify; sizes are needed only to associate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .bind import bind
+from .derive import derive, identity
+from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
+from .rules import simplify
+from .stabilise import stabilise
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`of`, differentiated by the names of `wrt` in turn.
+
+    `cotangent` names the input that seeds the first derivative; `tangents` pairs a name with the input it
+    moves along: the directional derivative of what the rest of the term says.
+    """
+
+    of: str
+    wrt: tuple[str, ...] = ()
+    cotangent: str | None = None
+    tangents: tuple[tuple[str, str], ...] = ()
+
+
+Tree = Any  # a Term, a tuple of Trees, or a dict of Trees: the shape of the result
+
+
+def terms(tree: Tree) -> Iterator[Term]:
+    """The terms of a tree, in order."""
+    if isinstance(tree, Term):
+        yield tree
+    else:
+        for branch in tree.values() if isinstance(tree, dict) else tree:
+            yield from terms(branch)
+
+
+def packer(tree: Tree) -> Callable[[Sequence[Any]], Any]:
+    """Arrays in the order of `terms(tree)` -> the tree of arrays."""
+
+    def fill(branch: Tree, arrays: Iterator[Any]) -> Any:
+        if isinstance(branch, Term):
+            return next(arrays)
+        if isinstance(branch, dict):
+            return {name: fill(below, arrays) for name, below in branch.items()}
+        return tuple(fill(below, arrays) for below in branch)
+
+    return lambda flat: fill(tree, iter(flat))
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Leaves and bodies of a program's names; derivative leaves with the term they stand for."""
+
+    leaves: Mapping[str, Node]
+    bodies: Mapping[str, Node]
+    derivatives: Mapping[Node, tuple[Node, tuple[str, ...]]]
+
+
+    def bound(self, functions: Mapping[str, Any]) -> Definitions:
+        """The same with opaque functions replaced by the primitives they are bound to."""
+        table = {name: bind(node, functions) for name, node in self.bodies.items()}
+        derivatives = {leaf: (bind(top, functions), wrt) for leaf, (top, wrt) in self.derivatives.items()}
+        return Definitions(self.leaves, table, derivatives)
+
+
+Associate = Callable[[Sequence[Node]], list[Node]]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The machine's side of a set of terms: values inlined and stable, the names of wrt kept as leaves."""
+
+    program: Definitions
+    wanted: tuple[Term, ...]
+    values: dict[Node, Node]  # name leaf -> its value
+    kept: dict[Node, Node]  # name leaf of wrt -> what it stands for
+    numerators: dict[Node, Node]  # derivative leaf in a formula -> its numerator
+
+    @staticmethod
+    def of(program: Definitions, wanted: Sequence[Term]) -> Graph:
+        """Inline and stabilise: everything that needs no sizes."""
+        tops = list(dict.fromkeys(program.leaves[t.of] for t in wanted))
+        wrt = {x for t in wanted for x in (*t.wrt, *(name for name, _ in t.tangents))}
+        leaves = derivative_leaves(program, tops)
+        numerators = [program.derivatives[leaf][0] for leaf in leaves]
+        wrt |= {name for leaf in leaves for name in program.derivatives[leaf][1]}
+        kept = [name for name in program.bodies if name in wrt]
+        open_ = {program.leaves[name]: body for name, body in program.bodies.items() if name not in wrt}
+        roots = iter(stabilise(inline([*tops, *numerators, *(program.bodies[name] for name in kept)], open_)))
+        return Graph(
+            program,
+            tuple(wanted),
+            values={top: next(roots) for top in tops},
+            numerators={leaf: next(roots) for leaf in leaves},
+            kept={program.leaves[name]: next(roots) for name in kept},
+        )
+
+    def nodes(self, associate: Associate) -> list[Node]:
+        """A node for every term, over inputs alone; `associate` orders the products of three and more."""
+        derived: dict[Node, Node] = {}
+        for leaf, top in self.numerators.items():
+            (derived[leaf],) = self.derivatives([Term("", self.program.derivatives[leaf][1])], {"": top}, derived, associate)
+        values = {t.of: self.values[self.program.leaves[t.of]] for t in self.wanted}
+        return simplify(self.derivatives(self.wanted, values, derived, associate))
+
+    def has_products(self) -> bool:
+        """Whether any product has three factors or more, so that sizes decide the order."""
+        roots = [*self.values.values(), *self.kept.values(), *self.numerators.values()]
+        deep = max((len(t.wrt) for t in self.wanted), default=0) > 1
+        return deep or any(isinstance(n, Einsum) and len(n.operands) > 2 for n in toposort(roots))
+
+    def derivatives(
+        self, wanted: Sequence[Term], values: Mapping[str, Node], derived: Mapping[Node, Node], associate: Associate
+    ) -> list[Node]:
+        """The terms, one sweep for all that are derivatives of one node."""
+        roots = iter(associate(inline([*values.values(), *self.kept.values()], derived)))
+        grown = {Term(name): next(roots) for name in values}
+        kept = {leaf: next(roots) for leaf in self.kept}
+        for order in range(max((len(t.wrt) for t in wanted), default=0)):
+            if order:
+                grown = dict(zip(grown, associate(simplify(list(grown.values()))), strict=True))
+            for below, names in longer(wanted, order).items():
+                y = grown[Term(below.of, below.wrt)] if order == 0 else grown[below]
+                seed = identity(y) if order or below.cotangent is None else input_(below.cotangent, y.shape)
+                found = derive(y, seed, [self.program.leaves[name] for name in names], kept)
+                for name, node in zip(names, found, strict=True):
+                    grown[Term(below.of, (*below.wrt, name), below.cotangent)] = node
+        return inline([self.along(grown[Term(t.of, t.wrt, t.cotangent)], t.tangents, kept) for t in wanted], kept)
+
+    def along(self, y: Node, tangents: Sequence[tuple[str, str]], kept: Mapping[Node, Node]) -> Node:
+        """Σ ∂y/∂W · V: the derivative, in the cotangent G, of ⟨∂⟨G, y⟩/∂W, V⟩."""
+        if not tangents:
+            return y
+        g = input_("#cotangent", y.shape)
+        pulled = derive(y, g, [self.program.leaves[name] for name, _ in tangents], kept)
+        moved = [inner_product(x, input_(v, x.shape)) for x, (_, v) in zip(pulled, tangents, strict=True)]
+        (result,) = derive(add([(1, m) for m in moved], ()), number(1), [g], kept)
+        return result
+
+
+def longer(wanted: Sequence[Term], order: int) -> dict[Term, list[str]]:
+    """Derivatives of this order that are to be differentiated again, and by what."""
+    found: dict[Term, list[str]] = {}
+    for t in wanted:
+        if len(t.wrt) > order:
+            names = found.setdefault(Term(t.of, t.wrt[:order], t.cotangent), [])
+            if t.wrt[order] not in names:
+                names.append(t.wrt[order])
+    return found
+
+
+def inner_product(a: Node, b: Node) -> Node:
+    axes = range(a.rank)
+    return einsum([a, b], [axes, axes], ())
+
+
+def derivative_leaves(program: Definitions, tops: Sequence[Node]) -> list[Node]:
+    """The derivative leaves below `tops`, those that others are made of first."""
+    below = {program.leaves[name]: body for name, body in program.bodies.items()}
+    below |= {leaf: top for leaf, (top, _) in program.derivatives.items()}
+    return [node for node in toposort(tops, below) if node in program.derivatives]

@@ -1,0 +1,268 @@
+"""rules: the laws of simplification. The first line of each docstring is the law, and is its test.
+
+A law shrinks its node or moves a pattern outwards; laws that undo each other are not both here.
+Letters: e Einsum, a Add, y Call, l label, d size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from .dims import Dim
+from .ir import Add, Call, Coef, Einsum, Labels, Node, add, call, einsum, is_zero, scale, split, zeros
+from .prims.scalar import ABS, ASIN, ATAN, COS, COSH, ERF, EXP, EXPM1, LOG, LOG1P, POW, POWER, SCALAR, SIN, SINH
+from .prims.scalar import TAN, TANH, WHERE, power
+from .prims.shape import CONCAT, PART, part
+from .rewrite import law, normalise
+
+ENTRYWISE = tuple(SCALAR.values())
+ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
+EVEN = (COS, COSH, ABS)
+RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN))  # infinite at finite points
+
+
+@law(Einsum)
+def merge_powers(e: Einsum) -> Node | None:
+    """x[i] x[i]^2 -> x[i]^3."""
+    groups: dict[tuple[Node, Labels, bool], Fraction] = {}
+    for operand, own in zip(e.operands, e.labels, strict=True):
+        base, q = base_and_exponent(operand)
+        key = (base, own, q > 0) if q.denominator == 1 else (operand, own, True)
+        groups[key] = groups.get(key, Fraction(0)) + (q if q.denominator == 1 else 1)
+    if len(groups) == len(e.operands):
+        return None
+    factors = [power(base, q) for (base, _, _), q in groups.items()]
+    return einsum(factors, [own for _, own, _ in groups], e.out, e.dims)
+
+
+def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
+    if isinstance(node, Call) and node.prim is POW:
+        (q,) = node.params
+        assert isinstance(q, Fraction)
+        return node.operands[0], q
+    return node, Fraction(1)
+
+
+@law(Add)
+def merge_patterns(a: Add) -> Node | None:
+    """δ[i,j] p[i] + δ[i,j] q[i] -> δ[i,j] (p[i] + q[i])."""
+    groups: dict[object, list[tuple[Coef, Node]]] = {}
+    for coef, term in a.terms:
+        groups.setdefault(pattern_key(term), []).append((coef, term))
+    if not any(key is not None and len(members) > 1 for key, members in groups.items()):
+        return None
+    terms: list[tuple[Coef, Node]] = list(groups.pop(None, ()))
+    for members in groups.values():
+        outer = members[0][1]
+        assert isinstance(outer, Einsum)
+        inner = [(c, term.operands[0]) for c, term in members]
+        joined = members[0] if len(members) == 1 else None
+        total = add(inner, inner[0][1].shape)
+        terms.append(joined or (Coef(), einsum([total], outer.labels, outer.out, dict(outer.sizes))))
+    return add(terms, a.shape)
+
+
+def pattern_key(term: Node) -> object:
+    """What makes two patterns of one operand the same pattern; None for other nodes."""
+    if isinstance(term, Einsum) and term.is_pattern and term.operands:
+        return term.labels, term.out, term.sizes, term.operands[0].shape
+    return None
+
+
+@law(Add, *ENTRYWISE)
+def lift_repetition(node: Node) -> Node | None:
+    """tanh(1[i] b[j]) -> 1[i] tanh(b[j])."""
+    if not node.operands:
+        return None
+    common = frozenset.intersection(*(repeated_axes(o) for o in node.operands))
+    if not common:
+        return None
+    kept = [axis for axis in range(node.rank) if axis not in common]
+    inner = [drop_axes(o, kept) for o in node.operands]
+    shape = tuple(node.shape[axis] for axis in kept)
+    if isinstance(node, Add):
+        core = add(zip(node.coefs, inner, strict=True), shape)
+    else:
+        assert isinstance(node, Call)
+        core = call(node.prim, inner, node.params)
+    return einsum([core], [kept], range(node.rank), dict(enumerate(node.shape)))
+
+
+def repeated_axes(node: Node) -> frozenset[int]:
+    """The axes along which a node is the same by its form."""
+    if is_zero(node):
+        return frozenset(range(node.rank))
+    _, core = split(node)
+    if not isinstance(core, Einsum) or not core.is_pattern:
+        return frozenset()
+    carried = {label for own in core.labels for label in own}
+    return frozenset(n for n, label in enumerate(core.out) if label not in carried and core.out.count(label) == 1)
+
+
+def drop_axes(node: Node, kept: Sequence[int]) -> Node:
+    """The node without the axes along which it is repeated."""
+    if is_zero(node):
+        return zeros(tuple(node.shape[axis] for axis in kept))
+    coef, core = split(node)
+    assert isinstance(core, Einsum)
+    inner = einsum(core.operands, core.labels, [core.out[axis] for axis in kept], core.dims)
+    return add([(coef, inner)], inner.shape)
+
+
+@law(*(p for p in ENTRYWISE if p.arity == 1))
+def lift_transpose(y: Call) -> Node | None:
+    """tanh(x[j,i]) -> tanh(x)[j,i]."""
+    (x,) = y.operands
+    if not (isinstance(x, Einsum) and x.is_pattern and x.operands):
+        return None
+    (own,) = x.labels
+    if len(set(own)) < len(own) or sorted(own) != sorted(x.out):
+        return None
+    return einsum([call(y.prim, x.operands, y.params)], x.labels, x.out, {})
+
+
+@law(Einsum)
+def distribute_over_deltas(e: Einsum) -> Node | None:
+    """(δ[i,J] p[i] - p[i] p[J]) v[J] -> p[i] v[i] - p[i] (p[J] v[J])."""
+    for k, operand in enumerate(e.operands):
+        if isinstance(operand, Add) and len({diagonals(term) for term in operand.operands}) > 1:
+            terms = []
+            for coef, term in operand.terms:
+                factors = [*e.operands[:k], term, *e.operands[k + 1 :]]
+                terms.append((coef, einsum(factors, e.labels, e.out, e.dims)))
+            return add(terms, e.shape)
+    return None
+
+
+def diagonals(term: Node) -> Labels:
+    """Which axes of a term are forced equal: out labels by first appearance; () where none are."""
+    _, core = split(term)
+    if not isinstance(core, Einsum) or len(set(core.out)) == len(core.out):
+        return ()
+    return core.out
+
+
+@law(Einsum)
+def guard_product(e: Einsum) -> Node | None:
+    """where(c[i], u[i], 0) exp(v[i]) -> where(c[i], u[i] exp(v[i]), 0)."""
+    for k, operand in enumerate(e.operands):
+        if not (isinstance(operand, Call) and operand.prim is WHERE):
+            continue
+        condition, yes, no = operand.operands
+        if not is_zero(yes) and not is_zero(no):
+            continue
+        own = e.labels[k]
+        movable = [
+            n
+            for n in range(len(e.operands))
+            if n != k and set(e.labels[n]) <= set(own) and len(set(own)) == len(own) and risky(e.operands[n])
+        ]
+        if not movable:
+            continue
+        moved = [e.operands[n] for n in movable]
+        where_labels = [e.labels[n] for n in movable]
+        inside = [
+            x if is_zero(x) else einsum([x, *moved], [own, *where_labels], own) for x in (yes, no)
+        ]
+        rest = [n for n in range(len(e.operands)) if n != k and n not in movable]
+        guarded = WHERE(condition, *inside)
+        return einsum(
+            [guarded, *(e.operands[n] for n in rest)], [own, *(e.labels[n] for n in rest)], e.out, e.dims
+        )
+    return None
+
+
+def risky(node: Node) -> bool:
+    """Whether the value, or a term of it, can be infinite or nan where its arguments are finite."""
+    return any(unbounded(n) for n in (node, *node.operands, *split(node)[1].operands))
+
+
+def unbounded(node: Node) -> bool:
+    if not isinstance(node, Call):
+        return False
+    _, q = base_and_exponent(node)
+    return node.prim in RISKY or q < 0 or q.denominator != 1
+
+
+@law(WHERE)
+def empty_choice(y: Call) -> Node | None:
+    """where(c[i], 0, 0) -> 0."""
+    _, yes, no = y.operands
+    return yes if yes is no else None
+
+
+@law(*ODD, *EVEN)
+def parity(y: Call) -> Node | None:
+    """tanh(-x[i]) -> -tanh(x[i])."""
+    coef, x = split(y.operands[0])
+    if coef.rational >= 0:
+        return None
+    turned = call(y.prim, [scale(coef * Coef(Fraction(-1)), x)])
+    return scale(-1, turned) if y.prim in ODD else turned
+
+
+@law(PART)
+def part_of_product(y: Call) -> Node | None:
+    """a part of A[i,K] B[K,j] along i is the product of that part of A with B."""
+    axis, low, high = bounds(y)
+    e = y.operands[0]
+    if not isinstance(e, Einsum):
+        return None
+    label = e.out[axis]
+    if e.out.count(label) > 1:
+        return None
+    factors = []
+    for operand, own in zip(e.operands, e.labels, strict=True):
+        for place in (n for n, x in enumerate(own) if x == label):
+            operand = part(operand, place, low, high)
+        factors.append(operand)
+    return einsum(factors, e.labels, e.out, e.dims | {label: high - low})
+
+
+@law(PART)
+def part_of_entrywise(y: Call) -> Node | None:
+    """a part of x + tanh(z) is the part of x plus tanh of the part of z."""
+    axis, low, high = bounds(y)
+    x = y.operands[0]
+    if not isinstance(x, Add) and not (isinstance(x, Call) and x.prim in ENTRYWISE):
+        return None
+    pieces = [part(o, axis, low, high) for o in x.operands]
+    if isinstance(x, Add):
+        return add(zip(x.coefs, pieces, strict=True), y.shape)
+    return call(x.prim, pieces, x.params)
+
+
+@law(PART)
+def part_of_part(y: Call) -> Node | None:
+    """a part of a part is a part; the part that was joined is what was joined."""
+    axis, low, high = bounds(y)
+    x = y.operands[0]
+    if isinstance(x, Call) and x.prim is PART and x.params[0] == axis:
+        _, inner, _ = bounds(x)
+        return part(x.operands[0], axis, inner + low, inner + high)
+    if isinstance(x, Call) and x.prim is CONCAT and x.params[0] == axis:
+        at = Dim.of(0)
+        for piece in x.operands:
+            end = at + piece.shape[axis]
+            if (low, high) == (at, end):
+                return piece
+            at = end
+    return None
+
+
+def bounds(y: Call) -> tuple[int, Dim, Dim]:
+    axis, low, high = y.params
+    assert isinstance(axis, int) and isinstance(low, Dim) and isinstance(high, Dim)
+    return axis, low, high
+
+
+LAWS = (
+    *(merge_powers, merge_patterns, lift_repetition, lift_transpose, distribute_over_deltas, guard_product),
+    *(empty_choice, parity, part_of_product, part_of_entrywise, part_of_part),
+)
+
+
+def simplify(roots: Sequence[Node]) -> list[Node]:
+    """Nodes of equal value in normal form; what several of them share stays shared."""
+    return normalise(roots, LAWS)

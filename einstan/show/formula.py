@@ -1,0 +1,476 @@
+"""formula: Node -> AST, the formula that a person would write for it.
+
+Labels get letters: hints of the axes they run along where these are free, capitals where the notation sums
+them by itself, `sum[k](...)` with lower case where it would not. Letters: e Einsum, a Add, y Call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from string import ascii_lowercase
+
+from ..dims import Dim
+from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero, scale, split
+from ..prims.opaque import OPAQUE
+from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
+from ..prims.scalar import COMPARISONS, HALF, POW, POWER
+from ..prims.shape import CONCAT, PART
+from ..recursion import Recursive, run
+from ..syntax import ast
+
+ALPHABET = tuple("ijklmnpqrstuvwabcdefgh")
+WORDS = {"amax": "max", "amin": "min"}
+COMPARISON_PRIMS = frozenset(COMPARISONS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What leaves are called: letters of their axes, parts of derivative names, where sizes are found."""
+
+    hints: dict[Node, tuple[str, ...]]
+    derivatives: Mapping[Node, tuple[str, int, tuple[tuple[str, int], ...]]]  # numerator, rank; denominators, ranks
+    sizes: Mapping[Dim, tuple[str, int]]  # an input and its axis of this size
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One factor of a product that is being written."""
+
+    node: Node
+    letters: tuple[str, ...]
+    q: Fraction = Fraction(1)
+
+
+def formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
+    """The expression of `node` with its axes called `letters` (distinct)."""
+    return run(Writer(words).write(node, tuple(letters), frozenset(letters)))
+
+
+@dataclass(slots=True)
+class Writer:
+    words: Vocabulary
+    hint_memo: dict[Node, tuple[str | None, ...]] = field(default_factory=dict)
+
+    # -- every kind of node: `scope` are the letters that stand around it
+
+    def write(self, node: Node, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        match node:
+            case Input() | Name():
+                return self.leaf(node, letters)
+            case Const():
+                return done(ast.Tensor(node.name))
+            case Add():
+                return self.sum(node, letters, scope)
+            case Einsum():
+                return self.product(Coef(), node, letters, scope)
+            case Call():
+                return self.call(node, letters, scope)
+            case _:
+                raise AssertionError(f"our bug: unknown node {node!r}")
+
+    def leaf(self, node: Input | Name, letters: tuple[str, ...]) -> Recursive[ast.Expr]:
+        if node not in self.words.derivatives:
+            return done(ast.Tensor(node.name, tuple(map(ast.Index, letters))))
+        numerator, rank, below = self.words.derivatives[node]
+        top = ast.Tensor(numerator, tuple(map(ast.Index, letters[:rank])))
+        denominators, at = [], rank
+        for name, n in below:
+            denominators.append(ast.Tensor(name, tuple(map(ast.Index, letters[at : at + n]))))
+            at += n
+        return done(ast.Derivative(top, tuple(denominators)))
+
+    def sum(self, a: Add, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        if is_zero(a):
+            return ast.Filled(0, tuple(map(ast.Index, letters))) if letters else ast.Number(Fraction(0))
+        terms = sorted(a.terms, key=self.term_order) if len(a.operands) > 1 else list(a.terms)
+        written, signs = [], []
+        for coef, term in terms:
+            sign, expr = yield self.signed(coef, term, letters, scope)
+            written.append(expr)
+            signs.append(sign)
+        return ast.Sum(tuple(written), tuple(signs)) if len(terms) > 1 or signs[0] < 0 else written[0]
+
+    def signed(
+        self, coef: Coef, term: Node, letters: tuple[str, ...], scope: frozenset[str]
+    ) -> Recursive[tuple[int, ast.Expr]]:
+        """The term with its coefficient, the sign apart."""
+        expr = yield self.product(coef, term, letters, scope)
+        if isinstance(expr, ast.Sum) and len(expr.terms) == 1:
+            return -1, expr.terms[0]
+        return 1, bracket_sum(expr)
+
+    def term_order(self, term: tuple[Coef, Node]) -> tuple[object, ...]:
+        coef, node = term
+        return (coef.rational < 0, bool(leaves_of(node)), *self.reading_order(node))
+
+    def reading_order(self, node: Node) -> tuple[object, ...]:
+        """Leaves first, then functions, then sums; derivatives and defined names before inputs."""
+        kind = 0 if isinstance(node, Input | Name) else 1 if isinstance(node, Call | Const) else 2
+        return kind, node not in self.words.derivatives, not isinstance(node, Name), getattr(node, "name", ""), node.digest
+
+    # -- products
+
+    def product(self, coef: Coef, node: Node, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        """coef · node, the node's contraction opened into factors."""
+        e = node if isinstance(node, Einsum) else None
+        if e is None:
+            sign, factors, deltas, summed = 1, [Factor(node, letters)], [], {}
+        else:
+            factors, deltas, summed = self.factors(e, letters, scope)
+            sign = 1
+        factors = [f for given in factors for f in [as_power(given)]]
+        coef, factors = self.natural_signs(coef, factors)
+        if coef.rational < 0:
+            coef, sign = coef * Coef(Fraction(-1)), -1
+        lower = {x for x in summed.values() if any(self.hides(f, x) for f in factors)}
+        rename = {x: x if x in lower else x.capitalize() for x in summed.values()}
+        factors = [Factor(f.node, tuple(rename.get(x, x) for x in f.letters), f.q) for f in factors]
+        factors.sort(key=lambda f: self.factor_order(f, letters))
+        capitals = [x for x in rename.values() if x not in lower]
+        factors, single = spread_squares(factors, capitals)
+        inner = scope | set(rename.values())
+        above, below = yield self.chain(factors, inner)
+        above += [ast.Tensor("delta", (ast.Index(i), ast.Index(j))) for i, j in deltas]
+        above += [ast.Filled(1, (ast.Index(x),)) for x in single]
+        expr = self.assemble(coef, above, below)
+        if lower:
+            expr = ast.Call("sum", (expr,), tuple(ast.Index(x) for x in sorted(lower)))
+        return ast.Sum((expr,), (-1,)) if sign < 0 else expr
+
+    def factors(
+        self, e: Einsum, letters: tuple[str, ...], scope: frozenset[str]
+    ) -> tuple[list[Factor], list[tuple[str, str]], dict[int, str]]:
+        """Operands with letters, the deltas that repeated output labels write, letters of summed labels."""
+        names: dict[int, str] = {}
+        deltas = []
+        for label, letter in zip(e.out, letters, strict=True):
+            if names.setdefault(label, letter) != letter:
+                deltas.append((names[label], letter))
+        summed: dict[int, str] = {}
+        taken = {x.lower() for x in scope}
+        for operand, own in zip(e.operands, e.labels, strict=True):
+            for label, hint in zip(own, self.hints(operand), strict=True):
+                if label not in names:
+                    summed[label] = names[label] = fresh(hint, taken)
+                    taken.add(names[label])
+        return [Factor(o, tuple(names[x] for x in own)) for o, own in zip(e.operands, e.labels)], deltas, summed
+
+    def natural_signs(self, coef: Coef, factors: list[Factor]) -> tuple[Coef, list[Factor]]:
+        """Sums turned so that they begin with a positive term; the signs go to the coefficient."""
+        turned = []
+        for f in factors:
+            if isinstance(f.node, Add) and len(f.node.operands) > 1 and f.q.denominator == 1:
+                first = min(f.node.terms, key=lambda t: (bool(leaves_of(t[1])), *self.reading_order(t[1])))
+                if first[0].rational < 0:
+                    f = Factor(flipped(f.node), f.letters, f.q)
+                    coef = coef * Coef(Fraction(-1) ** int(f.q))
+            turned.append(f)
+        return coef, turned
+
+    def factor_order(self, f: Factor, letters: tuple[str, ...]) -> tuple[object, ...]:
+        kind, *rest = self.reading_order(f.node)
+        first = min((letters.index(x) for x in f.letters if x in letters), default=len(letters))
+        return (kind, first if kind == 0 else 0, *rest)
+
+    def chain(self, factors: list[Factor], scope: frozenset[str]) -> Recursive[tuple[list[ast.Expr], list[ast.Expr]]]:
+        """The factors above and below the line."""
+        above: list[ast.Expr] = []
+        below: list[ast.Expr] = []
+        for f in factors:
+            base = yield self.write(f.node, f.letters, scope)
+            side = below if f.q < 0 else above
+            side.append(raised(base, abs(f.q)))
+        return above, below
+
+    def assemble(self, coef: Coef, above: list[ast.Expr], below: list[ast.Expr]) -> ast.Expr:
+        """coef, factors and divisors as one chain."""
+        top, bottom = decimal(coef.rational)
+        above = [self.extent(d, n) for d, n in coef.sizes if n > 0] + above
+        below = below + [self.extent(d, -n) for d, n in coef.sizes if n < 0]
+        if top != 1 or not above:
+            above = [ast.Number(top), *above]
+        if bottom != 1:
+            below.append(ast.Number(bottom))
+        chain = tuple(bracket_sum(x) if len(above) + len(below) > 1 else x for x in above)
+        if len(above) + len(below) == 1:
+            return chain[0]
+        return ast.Product((*chain, *map(bracket_chain, below)), (False,) * len(above) + (True,) * len(below))
+
+    def extent(self, d: Dim, n: int) -> ast.Expr:
+        return raised(self.size(d), Fraction(n))
+
+    def size(self, d: Dim) -> ast.Expr:
+        if d in self.words.sizes:
+            return ast.Extent(*self.words.sizes[d])
+        terms = [self.monomial(m, c) for m, c in d.terms]
+        return ast.Group(ast.Sum(tuple(terms), (1,) * len(terms))) if len(terms) > 1 else terms[0]
+
+    def monomial(self, symbols: Sequence[str], c: int) -> ast.Expr:
+        parts: list[ast.Expr] = [ast.Extent(*self.words.sizes[Dim.symbol(s)]) for s in symbols]
+        if c != 1 or not parts:
+            parts.insert(0, ast.Number(Fraction(c)))
+        return ast.Product(tuple(parts), (False,) * len(parts)) if len(parts) > 1 else parts[0]
+
+    # -- functions
+
+    def call(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        if y.prim is POW:
+            return self.product(Coef(), y, letters, scope)
+        if y.prim is POWER:
+            return self.power(y, letters, scope)
+        if y.prim in COMPARISON_PRIMS:
+            return self.compare(y, letters, scope)
+        if y.prim is CONCAT:
+            return self.concat(y, letters, scope)
+        if y.prim is PART:
+            return self.part(y, letters)
+        if y.prim is OPAQUE:
+            return self.opaque(y, letters, scope)
+        if y.prim.name in REDUCE:
+            return self.along(y, letters, scope)
+        return self.entrywise(y, letters, scope)
+
+    def entrywise(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        args = []
+        for o in y.operands:
+            args.append((yield self.write(o, letters, scope)))
+        return ast.Call(y.prim.name, tuple(map(without_zero_axes, args)))
+
+    def power(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        base = yield self.write(y.operands[0], letters, scope)
+        exponent = yield self.write(y.operands[1], letters, scope)
+        return ast.Power(bracket_chain(base), bracket_chain(exponent))
+
+    def compare(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        left = yield self.write(y.operands[0], letters, scope)
+        right = yield self.write(y.operands[1], letters, scope)
+        return ast.Group(ast.Compare(y.prim.name, without_zero_axes(left), without_zero_axes(right)))
+
+    def concat(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        axis = y.params[0]
+        assert isinstance(axis, int)
+        parts = []
+        for o in y.operands:
+            written = yield self.write(o, letters, scope)
+            parts.append(showing(written, [letters[axis]], o, letters))
+        return ast.Concat(tuple(parts), ast.Index(letters[axis]))
+
+    def part(self, y: Call, letters: tuple[str, ...]) -> Recursive[ast.Expr]:
+        """W[j,k=0:2]: parts of a leaf, one after another."""
+        bounds: dict[int, tuple[Dim, Dim]] = {}
+        node: Node = y
+        while isinstance(node, Call) and node.prim is PART:
+            axis, low, high = node.params
+            assert isinstance(axis, int) and isinstance(low, Dim) and isinstance(high, Dim)
+            shift = bounds[axis][0] if axis in bounds else None
+            bounds[axis] = (low, high) if shift is None else (low + shift, low + bounds[axis][1])
+            node = node.operands[0]
+        assert isinstance(node, Input | Name), "our bug: a part of an unnamed expression is written"
+        indices = [
+            ast.Index(x, low=self.size(bounds[n][0]), high=self.size(bounds[n][1])) if n in bounds else ast.Index(x)
+            for n, x in enumerate(letters)
+        ]
+        return done(ast.Tensor(node.name, tuple(indices)))
+
+    def along(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        """max[k](Z[i,k]), softmax[k](Z[i,k])."""
+        (n,) = y.params
+        assert isinstance(n, int)
+        (x,) = y.operands
+        keeps = y.prim in (SOFTMAX, LOG_SOFTMAX)
+        if keeps:
+            inner, own = letters, letters[len(letters) - n :]
+        else:
+            taken = {letter.lower() for letter in scope}
+            fresh_letters = []
+            for hint in self.hints(x)[x.rank - n :]:
+                fresh_letters.append(fresh(hint, taken))
+                taken.add(fresh_letters[-1])
+            own = tuple(fresh_letters)
+            inner = letters + own
+        body = yield self.write(x, inner, scope | set(own))
+        name = WORDS.get(y.prim.name, y.prim.name)
+        return ast.Call(name, (showing(body, own, x, inner),), tuple(map(ast.Index, own)))
+
+    def opaque(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        """f'(x[i]), f[j](Z[i,K]), loss(X[:])."""
+        name, lead, new, slots = y.params
+        assert isinstance(name, str) and isinstance(lead, int) and isinstance(new, tuple) and isinstance(slots, tuple)
+        assert len(set(slots)) <= 1 and (not slots or y.rank == lead), "our bug: a mixed derivative is written as a call"
+        args = []
+        for o in y.operands:
+            if lead == 0 and o.rank:
+                assert isinstance(o, Input | Name)
+                args.append(ast.Tensor(o.name, None))
+                continue
+            taken = {x.lower() for x in scope}
+            seen = []
+            for hint in self.hints(o)[lead:]:
+                seen.append(fresh(hint, taken).capitalize())
+                taken.add(seen[-1].lower())
+            inner = letters[:lead] + tuple(seen)
+            body = yield self.write(o, inner, scope | set(seen))
+            args.append(showing(body, seen, o, inner))
+        along = tuple(map(ast.Index, letters[lead:])) if new else None
+        return ast.Call(name, tuple(args), along, len(slots), slots[0] if slots and len(args) > 1 else None)
+
+    # -- letters
+
+    def hints(self, node: Node) -> tuple[str | None, ...]:
+        """A letter for every axis of the node, from the leaves below it."""
+        stack = [node]
+        while stack:
+            n = stack[-1]
+            if n in self.hint_memo:
+                stack.pop()
+                continue
+            missing = [o for o in n.operands if o not in self.hint_memo]
+            if missing:
+                stack.extend(missing)
+                continue
+            self.hint_memo[n] = self.hints_from_operands(n)
+            stack.pop()
+        return self.hint_memo[node]
+
+    def distinct_hints(self, node: Node) -> tuple[str, ...]:
+        """Distinct letters for the axes of the node."""
+        taken: list[str] = []
+        for hint in self.hints(node):
+            taken.append(fresh(hint, set(taken)))
+        return tuple(taken)
+
+    def hints_from_operands(self, node: Node) -> tuple[str | None, ...]:
+        if node in self.words.hints:
+            return self.words.hints[node]
+        if isinstance(node, Einsum):
+            found: dict[int, str | None] = {}
+            for o, own in zip(node.operands, node.labels, strict=True):
+                for label, hint in zip(own, self.hint_memo[o], strict=True):
+                    found[label] = found.get(label) or hint
+            return tuple(found.get(label) for label in node.out)
+        below = [self.hint_memo[o] for o in node.operands]
+        if isinstance(node, Call) and node.prim is OPAQUE:
+            below = [hints[: node.params[1]] for hints in below]  # type: ignore[misc]
+        return tuple(next((h[n] for h in below if n < len(h) and h[n]), None) for n in range(node.rank))
+
+    def hides(self, f: Factor, letter: str) -> bool:
+        """Whether the capital of this letter would be summed inside the factor, or misread there."""
+        waiting = [(f.node, n) for n, x in enumerate(f.letters) if x == letter]
+        if len(waiting) > 1 and not isinstance(f.node, Input | Name):
+            return True
+        while waiting:
+            node, axis = waiting.pop()
+            if isinstance(node, Einsum):
+                label = node.out[axis]
+                places = [(o, n) for o, own in zip(node.operands, node.labels) for n, x in enumerate(own) if x == label]
+                if len(places) > 1 or node.out.count(label) > 1:
+                    return True
+                waiting.extend(places)
+            elif isinstance(node, Call) and node.prim is OPAQUE and node.operands[0].rank > node.params[1]:  # type: ignore[operator]
+                return True
+            elif isinstance(node, Add | Call):
+                waiting.extend((o, axis) for o in node.operands)
+        return False
+
+
+def done(expr: ast.Expr) -> Recursive[ast.Expr]:
+    return expr
+    yield
+
+
+def fresh(hint: str | None, taken: set[str]) -> str:
+    """The hint if it is free, else the next free letter of the alphabet."""
+    start = ALPHABET.index(hint) if hint in ALPHABET else 0
+    rotated = ALPHABET[start:] + ALPHABET[:start]
+    candidates = ([hint] if hint else []) + list(rotated)
+    letter = next((x for x in candidates if x.lower() not in taken), None)
+    return letter or next(f"{x}{n}" for n in range(1, 10_000) for x in ascii_lowercase if f"{x}{n}" not in taken)
+
+
+def leaves_of(node: Node) -> bool:
+    """Whether anything but a constant stands in the node."""
+    return not (isinstance(node, Const) or isinstance(node, Einsum) and not node.operands)
+
+
+def flipped(a: Add) -> Add:
+    """-a as a sum with its signs turned, outside the normal form."""
+    from ..ir import _add
+
+    turned = _add(tuple(c * Coef(Fraction(-1)) for c in a.coefs), a.operands, a.shape)
+    assert isinstance(turned, Add)
+    return turned
+
+
+def as_power(f: Factor) -> Factor:
+    if isinstance(f.node, Call) and f.node.prim is POW:
+        (q,) = f.node.params
+        assert isinstance(q, Fraction)
+        return Factor(f.node.operands[0], f.letters, q)
+    return f
+
+
+def spread_squares(factors: list[Factor], capitals: list[str]) -> tuple[list[Factor], list[str]]:
+    """x[I]^2 as x[I] x[I] where that sums I; and the capitals that then still stand in one place."""
+    single = [x for x in capitals if places(factors, x) == 1]
+    written = []
+    for f in factors:
+        square = f.q == 2 and any(x in single for x in f.letters)
+        written.extend([Factor(f.node, f.letters)] * 2 if square else [f])
+    return written, [x for x in single if places(written, x) == 1]
+
+
+def places(factors: list[Factor], letter: str) -> int:
+    return sum(f.letters.count(letter) if isinstance(f.node, Input | Name) else letter in f.letters for f in factors)
+
+
+def raised(base: ast.Expr, q: Fraction) -> ast.Expr:
+    if q == 1:
+        return base
+    if q == HALF:
+        return ast.Call("sqrt", (base,))
+    top, bottom = decimal(q)
+    exponent: ast.Expr = ast.Number(top)
+    if bottom != 1:
+        exponent = ast.Group(ast.Product((exponent, ast.Number(bottom)), (False, True)))
+    return ast.Power(bracket_chain(base), exponent)
+
+
+def decimal(q: Fraction) -> tuple[Fraction, Fraction]:
+    """(top, bottom) with q = top / bottom as it is best written: 1/2, 3/7, but 0.001."""
+    if q.denominator <= 9 or strip(strip(q.denominator, 2), 5) != 1:
+        return Fraction(q.numerator), Fraction(q.denominator)
+    return q, Fraction(1)
+
+
+def strip(n: int, prime: int) -> int:
+    while n % prime == 0:
+        n //= prime
+    return n
+
+
+def bracket_sum(expr: ast.Expr) -> ast.Expr:
+    return ast.Group(expr) if isinstance(expr, ast.Sum | ast.Compare | ast.Odot) else expr
+
+
+def bracket_chain(expr: ast.Expr) -> ast.Expr:
+    return ast.Group(expr) if isinstance(expr, ast.Product | ast.Power | ast.Derivative) else bracket_sum(expr)
+
+
+def without_zero_axes(expr: ast.Expr) -> ast.Expr:
+    """0 for 0[i,j] where the axes are shown by a neighbour."""
+    return ast.Number(Fraction(0)) if isinstance(expr, ast.Filled) and expr.value == 0 else expr
+
+
+def showing(expr: ast.Expr, letters: Sequence[str], node: Node, names: Sequence[str]) -> ast.Expr:
+    """The expression times ones along those of `letters` that the node is only repeated along."""
+    from ..rules import repeated_axes
+
+    if is_zero(node):
+        return expr
+    missing = [x for n, x in enumerate(names) if x in letters and n in repeated_axes(node)]
+    if not missing:
+        return expr
+    factors = (bracket_chain(expr) if isinstance(expr, ast.Sum | ast.Odot) else expr,)
+    return ast.Product((*factors, *(ast.Filled(1, (ast.Index(x),)) for x in missing)), (False,) * (1 + len(missing)))

@@ -1,0 +1,485 @@
+"""check: Module -> Checked: every name, index and size of a program accounted for, or an error that says where.
+
+Names come first (what is defined, what is an input, in which order), then each tree bottom-up (scope.py),
+then all sizes at once. Claims are read last and change nothing: a form with an index error keeps its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from ..dims import Dim, Sizes
+from ..errors import EinstanError, EinstanIndexError, EinstanShapeError, Span
+from .ast import Claim, Definition, Derivative, Expr, Fact, Label, Module, SizeIs, Tensor, postorder
+from .roster import Roster, definition_order, undefined_inputs
+from .scope import Axes, Equation, Known, Part, Reader, Scope, Side, is_unknown
+
+__all__ = [
+    "Checked",
+    "CheckedClaim",
+    "CheckedForm",
+    "Equation",
+    "Part",
+    "Scope",
+    "Side",
+    "check",
+    "check_expression",
+    "size_mismatch",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedForm:
+    """One form of a claim: its scope and free indices, or what is wrong with it."""
+
+    scope: Scope | None
+    axes: dict[str, Dim]
+    error: EinstanError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedClaim:
+    """A claim, form by form; `binding`: sizes that are one only for the sake of this claim."""
+
+    claim: Claim
+    forms: tuple[CheckedForm, ...]
+    binding: Mapping[str, Dim]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A checked program. Names are in text order; `order` is topological, a definition after what it uses.
+
+    `inputs`: hints for the letters of the axes. `functions`: opaque functions, with the number of their
+    arguments. `scopes`: by `id` of the root: bodies of definitions, sides of facts, numerators of
+    derivatives in them. `uses`: one place of each name, for errors.
+    """
+
+    module: Module
+    inputs: dict[str, tuple[str, ...]]
+    functions: dict[str, int]
+    shapes: dict[str, tuple[Dim, ...]]
+    definitions: dict[str, Definition]
+    order: tuple[str, ...]
+    claims: tuple[CheckedClaim, ...]
+    facts: tuple[Fact, ...]
+    labels: tuple[str, ...]
+    scopes: dict[int, Scope]
+    equations: tuple[Equation, ...]
+    parts: tuple[Part, ...]
+    uses: dict[str, Span | None]
+    sizes: Sizes
+    fixed: dict[str, Side]
+
+
+def check(module: Module, context: Checked | None = None) -> Checked:
+    """The program `module`, read after the program `context` if there is one.
+
+    Raises EinstanIndexError, EinstanShapeError, EinstanNameError, EinstanSyntaxError; but an index or size
+    error inside a claim is kept with the claim.
+    """
+    return Program(module, context).checked()
+
+
+def check_expression(expr: Expr, context: Checked, source: str = "") -> tuple[Scope, dict[str, Dim]]:
+    """The scope of an expression in a program's context, and its free indices in order of first appearance."""
+    program = Program(Module((), source), context)
+    program.roster.read(expr)
+    program.roster.settle(allow_inputs=False)
+    reader = Reader(program.known)
+    axes = program.read(reader, expr)
+    program.follow(reader.unknown)
+    return reader.scope(program.resolve), {name: program.resolve(side.dim) for name, side in axes.items()}
+
+
+class Program:
+    """The state of one check; the steps are in `checked`."""
+
+    def __init__(self, module: Module, context: Checked | None) -> None:
+        self.module, self.context = module, context
+        self.roster = Roster(module.source, context)
+        self.sizes = layered(context.sizes) if context else Sizes()
+        self.readers: list[tuple[Expr, Reader]] = []
+        shapes = {n: raw_shape(n, dims) for n, dims in context.shapes.items()} if context else {}
+        fixed = dict(context.fixed) if context else {}
+        self.known = Known(self.sizes, shapes, self.roster.uses, frozenset(), fixed, module.source)
+        self.memo: dict[Dim, Dim] = {}
+        self.left_only: list[tuple[str, Side, Tensor]] = []
+
+    def checked(self) -> Checked:
+        context, statements = self.context, self.module.statements
+        self.known.fixed.update(fixed_sizes(statements))
+        self.roster.read_all(statements)
+        self.roster.settle(allow_inputs=True)
+        definitions = self.roster.definitions
+        order = definition_order(definitions, self.module.source)
+        inputs = undefined_inputs(self.roster)
+        self.known.shapes.update({n: input_shape(n, hints, self.roster) for n, hints in inputs.items()})
+        for name in order:
+            self.define(definitions[name])
+        facts = tuple(s for s in statements if isinstance(s, Fact))
+        for fact in facts:
+            self.fact(fact)
+        self.sizes.recheck()
+        self.follow([place for _, reader in self.readers for place in reader.unknown])
+        self.known_left_sides()
+        claims = tuple(self.claim(s) for s in statements if isinstance(s, Claim))
+        labels = tuple(letter for s in statements if isinstance(s, Label) for letter in s.letters)
+        return Checked(
+            module=self.module if context is None else joined(context.module, self.module),
+            inputs=inputs if context is None else {**context.inputs, **inputs},
+            functions={name: arity for name, (arity, _) in self.roster.functions.items()},
+            shapes={n: tuple(self.resolve(side.dim) for side in shape) for n, shape in self.known.shapes.items()},
+            definitions=definitions if context is None else {**context.definitions, **definitions},
+            order=order if context is None else context.order + order,
+            claims=claims if context is None else context.claims + claims,
+            facts=facts if context is None else context.facts + facts,
+            labels=labels if context is None else context.labels + labels,
+            scopes=self.scopes() if context is None else {**context.scopes, **self.scopes()},
+            equations=self.recorded_equations(),
+            parts=tuple(part for _, reader in self.readers for part in reader.parts),
+            uses=self.roster.uses,
+            sizes=self.sizes,
+            fixed=self.known.fixed,
+        )
+
+    def recorded_equations(self) -> tuple[Equation, ...]:
+        before = self.context.equations if self.context else ()
+        return before + tuple(equation for _, reader in self.readers for equation in reader.equations)
+
+    def scopes(self) -> dict[int, Scope]:
+        """By root, and by numerator of a derivative inside it."""
+        found: dict[int, Scope] = {}
+        for root, reader in self.readers:
+            scope = reader.scope(self.resolve)
+            found[id(root)] = scope
+            found.update((id(e.numerator), scope) for e in postorder(root) if isinstance(e, Derivative))
+        return found
+
+    def resolve(self, dim: Dim) -> Dim:
+        if dim not in self.memo:
+            self.memo[dim] = self.sizes.resolve(dim)
+        return self.memo[dim]
+
+    # ---------------------------------------------------------------- statements
+
+    def read(self, reader: Reader, root: Expr) -> Axes:
+        """The free indices of a tree; sizes |K| find their index."""
+        axes = reader.read(root)
+        for name, side in reader.waiting.get(id(root), ()):
+            reader.one_size(name, side, self.size_of_index(reader, name, side))
+        return axes
+
+    def size_of_index(self, reader: Reader, name: str, side: Side) -> Side:
+        """|K| outside the scope of an index K: of the tensor K with one axis, else of the sums over K."""
+        shape = self.known.shapes.get(name, ())
+        if len(shape) == 1:
+            return shape[0]
+        found = [axes[name] for axes in reader.summed.values() if name in axes]
+        found += [axes[name] for axes in reader.axes.values() if name in axes][:1]
+        if not found:
+            raise reader.error(
+                EinstanIndexError,
+                f"{name} is no index of this formula, and no tensor with one axis.",
+                "Write size(h,1) for the first axis of h.",
+                side.span,
+            )
+        if len({self.sizes.resolve(one.dim) for one in found}) > 1:
+            raise reader.error(
+                EinstanIndexError,
+                f"{name} is summed in several places of this formula, over different axes.",
+                "Write size(h,1) for the first axis of h.",
+                side.span,
+                *(one.span for one in found[:2]),
+            )
+        return found[0]
+
+    def define(self, definition: Definition) -> None:
+        reader, target = Reader(self.known), definition.target
+        indices = target.indices or ()
+        for index in indices:
+            if index.capital or index.low is not None:
+                raise reader.error(
+                    EinstanIndexError,
+                    f"The left side has the index {index.name}; its indices are plain and in lower case.",
+                    f"Write {index.name[0].lower() + index.name[1:]} there.",
+                    index.span,
+                )
+        axes = self.read(reader, definition.body)
+        names = [index.name for index in indices]
+        for name, side in axes.items():
+            if name not in names:
+                raise self.lost(reader, name, side, target)
+        shape = []
+        for index in indices:
+            if index.name not in axes:
+                fresh = Side(self.sizes.fresh(), target.name, index.span)
+                axes = {**axes, index.name: fresh}
+                self.left_only.append((index.name, fresh, target))
+                reader.fixed(index.name, fresh)
+            side = axes[index.name]
+            shape.append(Side(side.dim, target.name, index.span, side.parts))
+        self.known.shapes[target.name] = tuple(shape)
+        self.readers.append((definition.body, reader))
+
+    def lost(self, reader: Reader, name: str, side: Side, target: Tensor) -> EinstanError:
+        listed = ",".join([*(i.name for i in target.indices or ()), name])
+        capital = name[0].upper() + name[1:]
+        return reader.error(
+            EinstanIndexError,
+            f"The index {name} is lost: it is free on the right, and not on the left.",
+            f"Write {target.name}[{listed}] on the left, or sum it: {capital} in both places, or sum[{name}](...). "
+            f"If {name} is part of a name, write `label {name}`.",
+            side.span,
+            target.span,
+        )
+
+    def known_left_sides(self) -> None:
+        """An index only on the left needs a size that follows from elsewhere."""
+        for name, side, target in self.left_only:
+            if any(s.startswith("?") for s in self.resolve(side.dim).symbols):
+                raise EinstanIndexError(
+                    f"The index {name} is only on the left, and its size does not follow.",
+                    f"Use it on the right, write 1[{name}] and `size {name} = 5`, or leave it out. "
+                    f"If {name} is part of a name, write `label {name}`.",
+                    source=self.module.source,
+                    spans=(side.span, target.span),
+                )
+
+    def fact(self, fact: Fact) -> None:
+        left, right = Reader(self.known), Reader(self.known)
+        shared = {**self.read(left, fact.left)}
+        for name, side in self.read(right, fact.right).items():
+            if name in shared:
+                right.one_size(name, shared[name], side)
+        self.readers += [(fact.left, left), (fact.right, right)]
+
+    def follow(self, places: Iterable[tuple[str, Side]]) -> None:
+        """Every size follows from an input's axis or from `size n = 5`."""
+        for name, side in places:
+            if any(s.startswith("?") for s in self.sizes.resolve(side.dim).symbols):
+                raise EinstanShapeError(
+                    f"The size of {name} does not follow from any input.",
+                    f"Write `size {name} = 5`, or use {name} on a tensor in the same scope.",
+                    source=self.module.source,
+                    spans=(side.span,),
+                )
+
+    # ---------------------------------------------------------------- claims
+
+    def claim(self, claim: Claim) -> CheckedClaim:
+        """Each form in sizes of the claim's own, which a form with an error leaves as they were."""
+        own = layered(self.sizes)
+        trial = Program.__new__(Program)
+        trial.module, trial.context, trial.roster = self.module, self.context, self.roster
+        trial.sizes, trial.memo, trial.readers, trial.left_only = own, {}, [], []
+        trial.known = replace(self.known, sizes=own)
+        head = claim.forms[0]
+        bare = isinstance(head, Derivative) and is_bare(head, self.known.shapes)
+        raw: list[tuple[Reader, Axes] | EinstanError] = []
+        before: Axes = {}
+        for form in claim.forms[1:] if bare else claim.forms:
+            result = trial.form(form, before)
+            raw.append(result)
+            before = before if isinstance(result, EinstanError) else result[1]
+        if bare:
+            raw.insert(0, trial.bare_head(cast(Derivative, head), raw))
+        own.binding = {s: own.resolve(d) for s, d in own_entries(own).items()}
+        trial.sizes, trial.memo = layered(self.sizes), {}
+        trial.sizes.binding.update(own.binding)
+        forms = tuple(trial.finished(result) for result in raw)
+        return CheckedClaim(claim, forms, own.binding)
+
+    def form(self, form: Expr, before: Axes) -> tuple[Reader, Axes] | EinstanError:
+        saved = dict(own_entries(self.sizes))
+        reader = Reader(self.known)
+        try:
+            axes = self.read(reader, form)
+            for name, side in axes.items():
+                if name in before:
+                    reader.one_size(name, before[name], side)
+            self.follow(reader.unknown)
+        except (EinstanIndexError, EinstanShapeError) as error:
+            restore(self.sizes, saved)
+            return error
+        return reader, axes
+
+    def bare_head(
+        self, head: Derivative, others: list[tuple[Reader, Axes] | EinstanError]
+    ) -> tuple[Reader, Axes] | EinstanError:
+        """`∂L/∂W` at the head of a claim takes the free indices of the next form, in their order."""
+        tensors = [head.numerator, *head.denominators]
+        sides = [side for t in tensors if isinstance(t, Tensor) for side in self.known.shapes[t.name]]
+        following = next((axes for result in others if isinstance(result, tuple) for axes in [result[1]]), None)
+        if following is None or len(following) != len(sides):
+            count = "has no legal form" if following is None else f"has {len(following)} free indices"
+            return EinstanShapeError(
+                f"The derivative has {len(sides)} axes, and what follows {count}.",
+                "Write the indices of the derivative: ∂L/∂W[k,j].",
+                source=self.module.source,
+                spans=(head.span,),
+            )
+        reader = Reader(self.known)
+        saved = dict(own_entries(self.sizes))
+        try:
+            axes = {n: reader.one_size(n, side, following[n]) for n, side in zip(following, sides, strict=True)}
+        except EinstanShapeError as error:
+            restore(self.sizes, saved)
+            return error
+        reader.axes[id(head)] = axes
+        return reader, axes
+
+    def finished(self, result: tuple[Reader, Axes] | EinstanError) -> CheckedForm:
+        if isinstance(result, EinstanError):
+            return CheckedForm(None, {}, result)
+        reader, axes = result
+        return CheckedForm(reader.scope(self.resolve), {name: self.resolve(s.dim) for name, s in axes.items()})
+
+
+def is_bare(head: Derivative, shapes: Mapping[str, tuple[Side, ...]]) -> bool:
+    """A derivative that has axes and is written without any index."""
+    tensors = [head.numerator, *head.denominators]
+    return all(isinstance(t, Tensor) and not t.indices for t in tensors) and any(
+        shapes.get(t.name) for t in tensors if isinstance(t, Tensor)
+    )
+
+
+def joined(first: Module, second: Module) -> Module:
+    return Module(first.statements + second.statements, f"{first.source}\n{second.source}")
+
+
+def raw_shape(name: str, dims: tuple[Dim, ...]) -> tuple[Side, ...]:
+    return tuple(Side(dim, name, Span(0, 0)) for dim in dims)
+
+
+def input_shape(name: str, hints: tuple[str, ...], roster: Roster) -> tuple[Side, ...]:
+    """An input's axes are size symbols: `X.0`, `X.1`."""
+    span = roster.uses.get(name) or Span(0, 0)
+    return tuple(Side(Dim.symbol(f"{name}.{axis}"), name, span) for axis in range(len(hints)))
+
+
+def fixed_sizes(statements: Iterable[object]) -> dict[str, Side]:
+    """What `size n = 5` says."""
+    found: dict[str, Side] = {}
+    for s in statements:
+        if isinstance(s, SizeIs):
+            found.setdefault(s.index.name, Side(Dim.of(s.value), f"`size {s.index.name}`", s.span))
+    return found
+
+
+# -------------------------------------------------------------------- sizes of a claim's own
+
+
+class Layer(dict[str, Dim]):
+    """Bindings over other bindings, which stay as they are."""
+
+    def __init__(self, below: Mapping[str, Dim]) -> None:
+        super().__init__()
+        self.below = below
+
+    def __contains__(self, symbol: object) -> bool:
+        return super().__contains__(symbol) or symbol in self.below
+
+    def __missing__(self, symbol: str) -> Dim:
+        return self.below[symbol]
+
+    def get(self, symbol: str, default: Dim | None = None) -> Dim | None:  # type: ignore[override]
+        return super().get(symbol) or self.below.get(symbol, default)
+
+
+def layered(below: Sizes) -> Sizes:
+    sizes = Sizes()
+    sizes.binding, sizes.counter, sizes.open = Layer(below.binding), below.counter, list(below.open)
+    return sizes
+
+
+def own_entries(sizes: Sizes) -> dict[str, Dim]:
+    return sizes.binding
+
+
+def restore(sizes: Sizes, saved: Mapping[str, Dim]) -> None:
+    sizes.binding.clear()
+    sizes.binding.update(saved)
+
+
+# -------------------------------------------------------------------- arrays
+
+
+def size_mismatch(checked: Checked, actual: Mapping[str, tuple[int, ...]]) -> EinstanShapeError | None:
+    """What is wrong with arrays of these shapes, or None. Names that are not inputs are passed over."""
+    env: dict[str, int] = {}
+    for name, hints in checked.inputs.items():
+        if name in actual:
+            if len(actual[name]) != len(hints):
+                return rank_mismatch(checked, name, hints, actual[name])
+            env.update((f"{name}.{axis}", size) for axis, size in enumerate(actual[name]))
+    later = []
+    for equation in checked.equations:
+        if is_unknown(equation.left.dim) or is_unknown(equation.right.dim):
+            later.append(equation)
+        elif error := unequal(checked, equation, env):
+            return error
+    for equation in later:
+        if error := unequal(checked, equation, env):
+            return error
+    return next((error for part in checked.parts if (error := outside(checked, part, env))), None)
+
+
+def rank_mismatch(checked: Checked, name: str, hints: tuple[str, ...], shape: tuple[int, ...]) -> EinstanShapeError:
+    axes = f"{len(hints)} {'axis' if len(hints) == 1 else 'axes'}"
+    span = checked.uses.get(name)
+    return EinstanShapeError(
+        f"{name} has {axes} in the program, and the array has the shape {shape}",
+        f"Give {name} an array with the axes [{', '.join(hints)}].",
+        source=checked.module.source,
+        spans=(span,) if span else (),
+    )
+
+
+def unequal(checked: Checked, equation: Equation, env: Mapping[str, int]) -> EinstanShapeError | None:
+    """The equation as a sentence, where the sizes break it: `K is 2 in W, 2 + 2 = 4 in [h, x]`."""
+    left, right = (size_at(checked, side.dim, env) for side in (equation.left, equation.right))
+    if left is None or right is None or left == right:
+        return None
+    one, other = equation.left, equation.right
+    shown = [f"{sum_at(checked, side, env)} in {side.name}" for side in (one, other)]
+    repair = "Give arrays in which it has one size, or write another index in one of the two."
+    for side, size, partner in ((one, left, other), (other, right, one)):
+        if len(side.parts) > 1:
+            repair = (
+                f"{side.name} joins its parts end to end: give {partner.name} the size {size} along {equation.index}."
+            )
+    return EinstanShapeError(
+        f"{equation.index} is {', '.join(shown)}",
+        repair,
+        source=checked.module.source,
+        spans=(one.span, other.span),
+    )
+
+
+def size_at(checked: Checked, dim: Dim, env: Mapping[str, int]) -> int | None:
+    """The size under `env`; None where an array it needs is not given."""
+    unknown = {s: checked.sizes.resolve(Dim.symbol(s)) for s in dim.symbols if s.startswith("?")}
+    known = dim.replace(unknown)
+    return known.at(env) if all(s in env for s in known.symbols) else None
+
+
+def sum_at(checked: Checked, side: Side, env: Mapping[str, int]) -> str:
+    """`2 + 2 = 4` for a concatenation, else the size."""
+    size = size_at(checked, side.dim, env)
+    parts = [size_at(checked, part, env) for part in side.parts]
+    return f"{' + '.join(map(str, parts))} = {size}" if len(parts) > 1 else str(size)
+
+
+def outside(checked: Checked, part: Part, env: Mapping[str, int]) -> EinstanShapeError | None:
+    low, high, size = (size_at(checked, dim, env) for dim in (part.low, part.high, part.axis.dim))
+    if low is None or high is None or size is None or 0 <= low <= high <= size:
+        return None
+    return EinstanShapeError(
+        f"{part.index} runs from {low} up to {high}, and the axis of {part.axis.name} has the size {size}",
+        "A part k=low:high has 0 <= low <= high <= size.",
+        source=checked.module.source,
+        spans=(part.axis.span,),
+    )
