@@ -16,6 +16,7 @@ from .prims.opaque import OPAQUE
 from .prims.scalar import POW
 from .prims.shape import PART
 from .rules import simplify
+from .show.formula import hides
 
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
 
@@ -223,21 +224,33 @@ def name_shared(nodes: list[Node], taken: set[str]) -> tuple[list[tuple[Node, Li
     count = uses(nodes)
     weight: dict[Node, int] = {}
     order = toposort(nodes)
-    roots = set(nodes)
-    parted = {o for n in order if isinstance(n, Call) and n.prim is PART for o in n.operands if not isinstance(o, Call) or o.prim is not PART}
+    unspelled = {o for n in order for o in without_spelling(n) if not isinstance(o, Input | Name)}
     free = iter(x for x in HELPERS if x not in taken)
     table: dict[Node, Node] = {}
     helpers: list[tuple[Node, Line]] = []
     for n in order:
         weight[n] = max(1, sum(weight[o] for o in n.operands)) if n not in table else 1
         shared = count[n] > 1 and weight[n] >= 3 and worth_a_name(n) and not (isinstance(n, Call) and n.prim is POW)
-        if (shared and not (n in roots and count[n] == 1)) or (n in parted and not isinstance(n, Input | Name)):
+        if shared or n in unspelled:
             name = next(free)
             leaf = name_(name, n.shape)
             helpers.append((leaf, Line(name, substitute([n], table)[0], None)))
             table[n] = leaf
             weight[n] = 1
     return helpers, substitute(nodes, table)
+
+
+def without_spelling(node: Node) -> list[Node]:
+    """Operands that need a name: what a part is of, and factors in which a summed index is shared."""
+    if isinstance(node, Call) and node.prim is PART:
+        return [o for o in node.operands if not (isinstance(o, Call) and o.prim is PART)]
+    if not isinstance(node, Einsum):
+        return []
+    found = []
+    for o, own in zip(node.operands, node.labels, strict=True):
+        if any(hides(o, [n for n, x in enumerate(own) if x == label]) for label in node.summed):
+            found.append(o)
+    return found
 
 
 def interleave(helpers: Sequence[tuple[Node, Line]], claims: Sequence[Line]) -> list[Line]:

@@ -290,17 +290,19 @@ def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> No
     content = _content([c for c, _ in kept])
     inverse = content.power(-1)
     coefs = tuple(c * inverse for c, _ in kept)
-    primitive = _add(coefs, tuple(node for _, node in kept), shape)
+    primitive = raw_sum(coefs, tuple(node for _, node in kept), shape)
     return _single(content, primitive)
 
 
 def _single(coef: Coef, node: Node) -> Node:
     if coef.is_one:
         return node
-    return _add((coef,), (node,), node.shape)
+    return raw_sum((coef,), (node,), node.shape)
 
 
-def _add(coefs: tuple[Coef, ...], operands: tuple[Node, ...], shape: Shape) -> Node:
+def raw_sum(coefs: Sequence[Coef], operands: tuple[Node, ...], shape: Shape) -> Node:
+    """The sum just as it is given; only `add` keeps the normal form."""
+    coefs = tuple(coefs)
     return _intern(Add, shape, operands, ";".join(map(str, coefs)), coefs=coefs)  # type: ignore[no-any-return]
 
 

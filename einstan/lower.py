@@ -163,9 +163,8 @@ def lower_derivative(lo: Lowering, e: ast.Derivative) -> Value:
     shape = top.node.shape + tuple(d for name in names for d in lo.checked.shapes[name])
     node = name_(derivative_name(numerator_text(e.numerator), names), shape)
     lo.derivatives[node] = DerivativeLeaf(top.node, names)
-    below = [index for d in e.denominators for index in d.indices or ()]
-    shown = Value(node, top.axes + tuple(index.name for index in below))
-    return shown
+    above = e.numerator.indices or () if isinstance(e.numerator, ast.Tensor) else tuple(map(ast.Index, top.axes))
+    return indexed(lo, node, [*above, *(index for d in e.denominators for index in d.indices or ())])
 
 
 def derivative_top(lo: Lowering, e: ast.Derivative) -> Value:

@@ -240,7 +240,7 @@ class Program:
     def vocabulary(self) -> Vocabulary:
         """What leaves are called when nodes are written as formulas."""
         sizes: dict[Dim, tuple[str, int]] = {}
-        for name in sorted(self.checked.inputs):
+        for name in self.checked.inputs:
             for axis, d in enumerate(self.checked.shapes[name]):
                 sizes.setdefault(d, (name, axis))
         hints = {self.leaves[name]: letters for name, letters in self.letters.items()}

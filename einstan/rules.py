@@ -25,15 +25,30 @@ RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN))  # infinite 
 @law(Einsum)
 def merge_powers(e: Einsum) -> Node | None:
     """x[i] x[i]^2 -> x[i]^3."""
-    groups: dict[tuple[Node, Labels, bool], Fraction] = {}
-    for operand, own in zip(e.operands, e.labels, strict=True):
-        base, q = base_and_exponent(operand)
-        key = (base, own, q > 0) if q.denominator == 1 else (operand, own, True)
-        groups[key] = groups.get(key, Fraction(0)) + (q if q.denominator == 1 else 1)
-    if len(groups) == len(e.operands):
+    groups: dict[tuple[Node, Labels, bool], list[int]] = {}
+    for n, (operand, own) in enumerate(zip(e.operands, e.labels, strict=True)):
+        base, q = root_and_exponent(operand)
+        groups.setdefault((base, own, q > 0), []).append(n)
+    factors: list[tuple[Node, Labels]] = []
+    for (base, own, _), members in groups.items():
+        exponents = [root_and_exponent(e.operands[n])[1] for n in members]
+        total = sum(exponents, Fraction(0))
+        if total.denominator == 1 and any(base_and_exponent(e.operands[n]) != (base, q) or q.denominator != 1 for n, q in zip(members, exponents, strict=True)):
+            factors.extend((e.operands[n], own) for n in members)
+        else:
+            factors.append((power(base, total), own))
+    if len(factors) == len(e.operands):
         return None
-    factors = [power(base, q) for (base, _, _), q in groups.items()]
-    return einsum(factors, [own for _, own, _ in groups], e.out, e.dims)
+    return einsum([node for node, _ in factors], [own for _, own in factors], e.out, e.dims)
+
+
+def root_and_exponent(node: Node) -> tuple[Node, Fraction]:
+    """(x, q) with node = x^q through powers of powers; right where the inner powers are defined."""
+    total = Fraction(1)
+    while isinstance(node, Call) and node.prim is POW:
+        node, q = base_and_exponent(node)
+        total *= q
+    return node, total
 
 
 def base_and_exponent(node: Node) -> tuple[Node, Fraction]:

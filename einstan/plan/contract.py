@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-
 from .build import Builder, DType, shown
 from .values import Number, Value
 
@@ -86,9 +84,8 @@ def bare(job: Job, terms: list[Term]) -> Term:
         return total(job, terms[0])
     assert len(terms) == 2, "our bug: the planner contracts two at a time"
     left, right = terms
-    alone = [own for own in terms for other in terms if own is not other and lonely(own, other, job.out)]
-    if alone:
-        return bare(job, [presummed(job, t) if t in alone else t for t in terms])
+    if lonely(left, right, job.out) or lonely(right, left, job.out):
+        return bare(job, [presummed(job, left, right), presummed(job, right, left)])
     shared = set(left.labels) & set(right.labels)
     if shared <= set(job.out):
         return product(job, left, right)
@@ -102,8 +99,10 @@ def lonely(own: Term, other: Term, out: Labels) -> bool:
     return any(label not in out and label not in other.labels for label in own.labels)
 
 
-def presummed(job: Job, t: Term) -> Term:
-    raise AssertionError("our bug: `associate` sums lonely labels before")
+def presummed(job: Job, t: Term, other: Term) -> Term:
+    """The term summed over its lonely labels."""
+    out = tuple(label for label in t.labels if label in job.out or label in other.labels)
+    return total(Job(job.build, out, job.sizes, job.dtype, None, job.letters), t)
 
 
 # ---------------------------------------------------------------- sums
@@ -289,7 +288,3 @@ def as_matrices(job: Job, batch: Labels, m: Labels, n: Labels) -> Value | None:
     if max(len(m), len(n)) > 1 and not job.target.contiguous:
         return None
     return matrix(job, Term(job.target, job.out), batch, m, n)
-
-
-def is_float(d: DType) -> bool:
-    return d.kind in "fc" and d != np.dtype("float16")

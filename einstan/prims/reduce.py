@@ -78,12 +78,12 @@ def prod_pull(y: Call, k: int, ct: Node, seeds: int) -> Node:
 
 
 def softmax_pull(y: Call, k: int, ct: Node, seeds: int) -> Node:
-    """ct y - y Σ_r ct y."""
+    """y (ct - Σ_r ct y)."""
     s, l, r = axes_of(y, seeds)
     full = s + l + r
-    direct = einsum([ct, y], [full, l + r], full)
     mean = einsum([ct, y], [full, l + r], s + l)
-    return add([(1, direct), (-1, einsum([mean, y], [s + l, l + r], full))], ct.shape)
+    rest = add([(1, ct), (-1, pattern(mean, s + l, full, dict(enumerate(ct.shape))))], ct.shape)
+    return einsum([y, rest], [l + r, full], full)
 
 
 def log_softmax_pull(y: Call, k: int, ct: Node, seeds: int) -> Node:

@@ -12,11 +12,12 @@ from fractions import Fraction
 from string import ascii_lowercase
 
 from ..dims import Dim
-from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero, scale, split
+from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero, raw_sum
 from ..prims.opaque import OPAQUE
 from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
 from ..prims.scalar import COMPARISONS, HALF, POW, POWER
 from ..prims.shape import CONCAT, PART
+from ..rules import repeated_axes
 from ..recursion import Recursive, run
 from ..syntax import ast
 
@@ -58,7 +59,7 @@ class Writer:
     def write(self, node: Node, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         match node:
             case Input() | Name():
-                return self.leaf(node, letters)
+                return done(self.leaf(node, tuple(map(ast.Index, letters))))
             case Const():
                 return done(ast.Tensor(node.name))
             case Add():
@@ -70,27 +71,29 @@ class Writer:
             case _:
                 raise AssertionError(f"our bug: unknown node {node!r}")
 
-    def leaf(self, node: Input | Name, letters: tuple[str, ...]) -> Recursive[ast.Expr]:
+    def leaf(self, node: Input | Name, indices: tuple[ast.Index, ...]) -> ast.Expr:
+        """A name with its indices; a derivative leaf spelled as the derivative."""
         if node not in self.words.derivatives:
-            return done(ast.Tensor(node.name, tuple(map(ast.Index, letters))))
+            return ast.Tensor(node.name, indices)
         numerator, rank, below = self.words.derivatives[node]
-        top = ast.Tensor(numerator, tuple(map(ast.Index, letters[:rank])))
         denominators, at = [], rank
         for name, n in below:
-            denominators.append(ast.Tensor(name, tuple(map(ast.Index, letters[at : at + n]))))
+            denominators.append(ast.Tensor(name, indices[at : at + n]))
             at += n
-        return done(ast.Derivative(top, tuple(denominators)))
+        return ast.Derivative(ast.Tensor(numerator, indices[:rank]), tuple(denominators))
 
     def sum(self, a: Add, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         if is_zero(a):
             return ast.Filled(0, tuple(map(ast.Index, letters))) if letters else ast.Number(Fraction(0))
-        terms = sorted(a.terms, key=self.term_order) if len(a.operands) > 1 else list(a.terms)
+        if len(a.operands) == 1:
+            return (yield self.product(a.coefs[0], a.operands[0], letters, scope))
+        terms = sorted(a.terms, key=self.term_order)
         written, signs = [], []
         for coef, term in terms:
             sign, expr = yield self.signed(coef, term, letters, scope)
             written.append(expr)
             signs.append(sign)
-        return ast.Sum(tuple(written), tuple(signs)) if len(terms) > 1 or signs[0] < 0 else written[0]
+        return ast.Sum(tuple(written), tuple(signs))
 
     def signed(
         self, coef: Coef, term: Node, letters: tuple[str, ...], scope: frozenset[str]
@@ -103,7 +106,7 @@ class Writer:
 
     def term_order(self, term: tuple[Coef, Node]) -> tuple[object, ...]:
         coef, node = term
-        return (coef.rational < 0, bool(leaves_of(node)), *self.reading_order(node))
+        return (coef.rational < 0, bool(leaves_of(node)), len(repeated_axes(node)), *self.reading_order(node))
 
     def reading_order(self, node: Node) -> tuple[object, ...]:
         """Leaves first, then functions, then sums; derivatives and defined names before inputs."""
@@ -121,10 +124,10 @@ class Writer:
             factors, deltas, summed = self.factors(e, letters, scope)
             sign = 1
         factors = [f for given in factors for f in [as_power(given)]]
-        coef, factors = self.natural_signs(coef, factors)
+        coef, factors = absorbed(*self.natural_signs(coef, factors))
         if coef.rational < 0:
             coef, sign = coef * Coef(Fraction(-1)), -1
-        lower = {x for x in summed.values() if any(self.hides(f, x) for f in factors)}
+        lower = {x for x in summed.values() if any(hides(f.node, [n for n, y in enumerate(f.letters) if y == x]) for f in factors)}
         rename = {x: x if x in lower else x.capitalize() for x in summed.values()}
         factors = [Factor(f.node, tuple(rename.get(x, x) for x in f.letters), f.q) for f in factors]
         factors.sort(key=lambda f: self.factor_order(f, letters))
@@ -159,15 +162,17 @@ class Writer:
 
     def natural_signs(self, coef: Coef, factors: list[Factor]) -> tuple[Coef, list[Factor]]:
         """Sums turned so that they begin with a positive term; the signs go to the coefficient."""
-        turned = []
-        for f in factors:
-            if isinstance(f.node, Add) and len(f.node.operands) > 1 and f.q.denominator == 1:
-                first = min(f.node.terms, key=lambda t: (bool(leaves_of(t[1])), *self.reading_order(t[1])))
-                if first[0].rational < 0:
-                    f = Factor(flipped(f.node), f.letters, f.q)
-                    coef = coef * Coef(Fraction(-1) ** int(f.q))
-            turned.append(f)
-        return coef, turned
+        sums = [n for n, f in enumerate(factors) if is_sum(f.node) and f.q.denominator == 1]
+        for n in sums:
+            if self.first_coef(factors[n].node) < 0:
+                coef, factors = turn(coef, factors, n)
+        mixed = [n for n in sums if factors[n].q % 2 and any(c.rational < 0 for c in coefs_of(factors[n].node))]
+        return turn(coef, factors, mixed[0]) if coef.rational < 0 and mixed else (coef, factors)
+
+    def first_coef(self, a: Node) -> Fraction:
+        """The coefficient of the term that is read first."""
+        assert isinstance(a, Add)
+        return min(a.terms, key=lambda t: (bool(leaves_of(t[1])), *self.reading_order(t[1])))[0].rational
 
     def factor_order(self, f: Factor, letters: tuple[str, ...]) -> tuple[object, ...]:
         kind, *rest = self.reading_order(f.node)
@@ -196,12 +201,14 @@ class Writer:
         chain = tuple(bracket_sum(x) if len(above) + len(below) > 1 else x for x in above)
         if len(above) + len(below) == 1:
             return chain[0]
-        return ast.Product((*chain, *map(bracket_chain, below)), (False,) * len(above) + (True,) * len(below))
+        return ast.Product((*chain, *map(bracket_product, below)), (False,) * len(above) + (True,) * len(below))
 
     def extent(self, d: Dim, n: int) -> ast.Expr:
         return raised(self.size(d), Fraction(n))
 
     def size(self, d: Dim) -> ast.Expr:
+        if d.value is not None:
+            return ast.Number(Fraction(d.value))
         if d in self.words.sizes:
             return ast.Extent(*self.words.sizes[d])
         terms = [self.monomial(m, c) for m, c in d.terms]
@@ -272,7 +279,7 @@ class Writer:
             ast.Index(x, low=self.size(bounds[n][0]), high=self.size(bounds[n][1])) if n in bounds else ast.Index(x)
             for n, x in enumerate(letters)
         ]
-        return done(ast.Tensor(node.name, tuple(indices)))
+        return done(self.leaf(node, tuple(indices)))
 
     def along(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         """max[k](Z[i,k]), softmax[k](Z[i,k])."""
@@ -355,24 +362,25 @@ class Writer:
             below = [hints[: node.params[1]] for hints in below]  # type: ignore[misc]
         return tuple(next((h[n] for h in below if n < len(h) and h[n]), None) for n in range(node.rank))
 
-    def hides(self, f: Factor, letter: str) -> bool:
-        """Whether the capital of this letter would be summed inside the factor, or misread there."""
-        waiting = [(f.node, n) for n, x in enumerate(f.letters) if x == letter]
-        if len(waiting) > 1 and not isinstance(f.node, Input | Name):
-            return True
-        while waiting:
-            node, axis = waiting.pop()
-            if isinstance(node, Einsum):
-                label = node.out[axis]
-                places = [(o, n) for o, own in zip(node.operands, node.labels) for n, x in enumerate(own) if x == label]
-                if len(places) > 1 or node.out.count(label) > 1:
-                    return True
-                waiting.extend(places)
-            elif isinstance(node, Call) and node.prim is OPAQUE and node.operands[0].rank > node.params[1]:  # type: ignore[operator]
+
+def hides(node: Node, axes: Sequence[int]) -> bool:
+    """Whether a capital at these axes would be summed inside the node, or misread there."""
+    if len(axes) > 1 and not isinstance(node, Input | Name):
+        return True
+    waiting = [(node, axis) for axis in axes]
+    while waiting:
+        node, axis = waiting.pop()
+        if isinstance(node, Einsum):
+            label = node.out[axis]
+            found = [(o, n) for o, own in zip(node.operands, node.labels) for n, x in enumerate(own) if x == label]
+            if len(found) > 1 or node.out.count(label) > 1:
                 return True
-            elif isinstance(node, Add | Call):
-                waiting.extend((o, axis) for o in node.operands)
-        return False
+            waiting.extend(found)
+        elif isinstance(node, Call) and node.prim is OPAQUE and node.operands[0].rank > node.params[1]:  # type: ignore[operator]
+            return True
+        elif isinstance(node, Add | Call):
+            waiting.extend((o, axis) for o in node.operands)
+    return False
 
 
 def done(expr: ast.Expr) -> Recursive[ast.Expr]:
@@ -394,13 +402,45 @@ def leaves_of(node: Node) -> bool:
     return not (isinstance(node, Const) or isinstance(node, Einsum) and not node.operands)
 
 
-def flipped(a: Add) -> Add:
-    """-a as a sum with its signs turned, outside the normal form."""
-    from ..ir import _add
+def is_sum(node: Node) -> bool:
+    return isinstance(node, Add) and len(node.operands) > 1
 
-    turned = _add(tuple(c * Coef(Fraction(-1)) for c in a.coefs), a.operands, a.shape)
-    assert isinstance(turned, Add)
-    return turned
+
+def coefs_of(node: Node) -> tuple[Coef, ...]:
+    assert isinstance(node, Add)
+    return node.coefs
+
+
+def turn(coef: Coef, factors: list[Factor], n: int) -> tuple[Coef, list[Factor]]:
+    """c (a - b) as -c (b - a)."""
+    f = factors[n]
+    turned = Factor(multiplied(f.node, Coef(Fraction(-1))), f.letters, f.q)
+    return coef * Coef(Fraction(-1) ** int(f.q)), [*factors[:n], turned, *factors[n + 1 :]]
+
+
+def multiplied(a: Node, coef: Coef) -> Node:
+    """coef a with every term multiplied: the sum as it is written, outside the normal form."""
+    assert isinstance(a, Add)
+    return raw_sum([c * coef for c in a.coefs], a.operands, a.shape)
+
+
+def absorbed(coef: Coef, factors: list[Factor]) -> tuple[Coef, list[Factor]]:
+    """0.001 (1 + 1000 v) as 0.001 + v: the coefficient goes into a sum where that leaves fewer."""
+    places_ = [n for n, f in enumerate(factors) if is_sum(f.node) and f.q == 1]
+    if len(places_) != 1 or abs(coef.rational) == 1:
+        return coef, factors
+    f = factors[places_[0]]
+    inside = multiplied(f.node, Coef(abs(coef.rational)))
+    if explicit(inside) >= explicit(f.node) + 1:
+        return coef, factors
+    sign = Coef(Fraction(1 if coef.rational > 0 else -1), coef.sizes)
+    return sign, [Factor(inside, f.letters) if g is f else g for g in factors]
+
+
+def explicit(a: Node) -> int:
+    """How many numbers a reader sees in front of the terms."""
+    assert isinstance(a, Add)
+    return sum(abs(c.rational) != 1 for c, o in a.terms if leaves_of(o))
 
 
 def as_power(f: Factor) -> Factor:
@@ -454,6 +494,10 @@ def bracket_sum(expr: ast.Expr) -> ast.Expr:
     return ast.Group(expr) if isinstance(expr, ast.Sum | ast.Compare | ast.Odot) else expr
 
 
+def bracket_product(expr: ast.Expr) -> ast.Expr:
+    return ast.Group(expr) if isinstance(expr, ast.Product) else bracket_sum(expr)
+
+
 def bracket_chain(expr: ast.Expr) -> ast.Expr:
     return ast.Group(expr) if isinstance(expr, ast.Product | ast.Power | ast.Derivative) else bracket_sum(expr)
 
@@ -465,8 +509,6 @@ def without_zero_axes(expr: ast.Expr) -> ast.Expr:
 
 def showing(expr: ast.Expr, letters: Sequence[str], node: Node, names: Sequence[str]) -> ast.Expr:
     """The expression times ones along those of `letters` that the node is only repeated along."""
-    from ..rules import repeated_axes
-
     if is_zero(node):
         return expr
     missing = [x for n, x in enumerate(names) if x in letters and n in repeated_axes(node)]

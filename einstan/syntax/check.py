@@ -7,14 +7,18 @@ then all sizes at once. Claims are read last and change nothing: a form with an 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from ..dims import Dim, Sizes
 from ..errors import EinstanError, EinstanIndexError, EinstanShapeError, Span
+from .arrays import size_mismatch
 from .ast import Claim, Definition, Derivative, Expr, Fact, Label, Module, SizeIs, Tensor, postorder
+from .checked import Checked, CheckedClaim, CheckedForm
+from .indices import read
+from .layer import layered, own_entries, restore
 from .roster import Roster, definition_order, undefined_inputs
-from .scope import Axes, Equation, Known, Part, Reader, Scope, Side, is_unknown
+from .scope import Axes, Equation, Known, Part, Reader, Scope, Side
 
 __all__ = [
     "Checked",
@@ -28,50 +32,6 @@ __all__ = [
     "check_expression",
     "size_mismatch",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedForm:
-    """One form of a claim: its scope and free indices, or what is wrong with it."""
-
-    scope: Scope | None
-    axes: dict[str, Dim]
-    error: EinstanError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedClaim:
-    """A claim, form by form; `binding`: sizes that are one only for the sake of this claim."""
-
-    claim: Claim
-    forms: tuple[CheckedForm, ...]
-    binding: Mapping[str, Dim]
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A checked program. Names are in text order; `order` is topological, a definition after what it uses.
-
-    `inputs`: hints for the letters of the axes. `functions`: opaque functions, with the number of their
-    arguments. `scopes`: by `id` of the root: bodies of definitions, sides of facts, numerators of
-    derivatives in them. `uses`: one place of each name, for errors.
-    """
-
-    module: Module
-    inputs: dict[str, tuple[str, ...]]
-    functions: dict[str, int]
-    shapes: dict[str, tuple[Dim, ...]]
-    definitions: dict[str, Definition]
-    order: tuple[str, ...]
-    claims: tuple[CheckedClaim, ...]
-    facts: tuple[Fact, ...]
-    labels: tuple[str, ...]
-    scopes: dict[int, Scope]
-    equations: tuple[Equation, ...]
-    parts: tuple[Part, ...]
-    uses: dict[str, Span | None]
-    sizes: Sizes
-    fixed: dict[str, Side]
 
 
 def check(module: Module, context: Checked | None = None) -> Checked:
@@ -167,7 +127,7 @@ class Program:
 
     def read(self, reader: Reader, root: Expr) -> Axes:
         """The free indices of a tree; sizes |K| find their index."""
-        axes = reader.read(root)
+        axes = read(reader, root)
         for name, side in reader.waiting.get(id(root), ()):
             reader.one_size(name, side, self.size_of_index(reader, name, side))
         return axes
@@ -367,119 +327,3 @@ def fixed_sizes(statements: Iterable[object]) -> dict[str, Side]:
         if isinstance(s, SizeIs):
             found.setdefault(s.index.name, Side(Dim.of(s.value), f"`size {s.index.name}`", s.span))
     return found
-
-
-# -------------------------------------------------------------------- sizes of a claim's own
-
-
-class Layer(dict[str, Dim]):
-    """Bindings over other bindings, which stay as they are."""
-
-    def __init__(self, below: Mapping[str, Dim]) -> None:
-        super().__init__()
-        self.below = below
-
-    def __contains__(self, symbol: object) -> bool:
-        return super().__contains__(symbol) or symbol in self.below
-
-    def __missing__(self, symbol: str) -> Dim:
-        return self.below[symbol]
-
-    def get(self, symbol: str, default: Dim | None = None) -> Dim | None:  # type: ignore[override]
-        return super().get(symbol) or self.below.get(symbol, default)
-
-
-def layered(below: Sizes) -> Sizes:
-    sizes = Sizes()
-    sizes.binding, sizes.counter, sizes.open = Layer(below.binding), below.counter, list(below.open)
-    return sizes
-
-
-def own_entries(sizes: Sizes) -> dict[str, Dim]:
-    return sizes.binding
-
-
-def restore(sizes: Sizes, saved: Mapping[str, Dim]) -> None:
-    sizes.binding.clear()
-    sizes.binding.update(saved)
-
-
-# -------------------------------------------------------------------- arrays
-
-
-def size_mismatch(checked: Checked, actual: Mapping[str, tuple[int, ...]]) -> EinstanShapeError | None:
-    """What is wrong with arrays of these shapes, or None. Names that are not inputs are passed over."""
-    env: dict[str, int] = {}
-    for name, hints in checked.inputs.items():
-        if name in actual:
-            if len(actual[name]) != len(hints):
-                return rank_mismatch(checked, name, hints, actual[name])
-            env.update((f"{name}.{axis}", size) for axis, size in enumerate(actual[name]))
-    later = []
-    for equation in checked.equations:
-        if is_unknown(equation.left.dim) or is_unknown(equation.right.dim):
-            later.append(equation)
-        elif error := unequal(checked, equation, env):
-            return error
-    for equation in later:
-        if error := unequal(checked, equation, env):
-            return error
-    return next((error for part in checked.parts if (error := outside(checked, part, env))), None)
-
-
-def rank_mismatch(checked: Checked, name: str, hints: tuple[str, ...], shape: tuple[int, ...]) -> EinstanShapeError:
-    axes = f"{len(hints)} {'axis' if len(hints) == 1 else 'axes'}"
-    span = checked.uses.get(name)
-    return EinstanShapeError(
-        f"{name} has {axes} in the program, and the array has the shape {shape}",
-        f"Give {name} an array with the axes [{', '.join(hints)}].",
-        source=checked.module.source,
-        spans=(span,) if span else (),
-    )
-
-
-def unequal(checked: Checked, equation: Equation, env: Mapping[str, int]) -> EinstanShapeError | None:
-    """The equation as a sentence, where the sizes break it: `K is 2 in W, 2 + 2 = 4 in [h, x]`."""
-    left, right = (size_at(checked, side.dim, env) for side in (equation.left, equation.right))
-    if left is None or right is None or left == right:
-        return None
-    one, other = equation.left, equation.right
-    shown = [f"{sum_at(checked, side, env)} in {side.name}" for side in (one, other)]
-    repair = "Give arrays in which it has one size, or write another index in one of the two."
-    for side, size, partner in ((one, left, other), (other, right, one)):
-        if len(side.parts) > 1:
-            repair = (
-                f"{side.name} joins its parts end to end: give {partner.name} the size {size} along {equation.index}."
-            )
-    return EinstanShapeError(
-        f"{equation.index} is {', '.join(shown)}",
-        repair,
-        source=checked.module.source,
-        spans=(one.span, other.span),
-    )
-
-
-def size_at(checked: Checked, dim: Dim, env: Mapping[str, int]) -> int | None:
-    """The size under `env`; None where an array it needs is not given."""
-    unknown = {s: checked.sizes.resolve(Dim.symbol(s)) for s in dim.symbols if s.startswith("?")}
-    known = dim.replace(unknown)
-    return known.at(env) if all(s in env for s in known.symbols) else None
-
-
-def sum_at(checked: Checked, side: Side, env: Mapping[str, int]) -> str:
-    """`2 + 2 = 4` for a concatenation, else the size."""
-    size = size_at(checked, side.dim, env)
-    parts = [size_at(checked, part, env) for part in side.parts]
-    return f"{' + '.join(map(str, parts))} = {size}" if len(parts) > 1 else str(size)
-
-
-def outside(checked: Checked, part: Part, env: Mapping[str, int]) -> EinstanShapeError | None:
-    low, high, size = (size_at(checked, dim, env) for dim in (part.low, part.high, part.axis.dim))
-    if low is None or high is None or size is None or 0 <= low <= high <= size:
-        return None
-    return EinstanShapeError(
-        f"{part.index} runs from {low} up to {high}, and the axis of {part.axis.name} has the size {size}",
-        "A part k=low:high has 0 <= low <= high <= size.",
-        source=checked.module.source,
-        spans=(part.axis.span,),
-    )

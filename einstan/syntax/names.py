@@ -1,4 +1,4 @@
-"""names: the cursor over the tokens, and what a name is: labels, primes, indices, parts of axes."""
+"""names: what a name is: labels, primes, its indices, parts of axes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fractions import Fraction
 from ..errors import EinstanNameError, EinstanSyntaxError, Span
 from . import words
 from .ast import Expr, Extent, Index, Number, Product, Sum, Tensor
+from .cursor import Cursor
 from .lexer import END, EOF, LETTER, NUMBER, SYMBOL, WORD, Token
 
 ONE_LETTER = re.compile(rf"{LETTER}[\u0300-\u036f0-9]*")
@@ -41,59 +42,6 @@ class Name:
     @property
     def function(self) -> str:
         return words.ALIASES.get(self.text, self.text)
-
-
-class Cursor:
-    """The tokens, and the place in them."""
-
-    def __init__(self, text: str, found: list[Token]) -> None:
-        self.text, self.tokens, self.place = text, found, 0
-
-    def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[min(self.place + ahead, len(self.tokens) - 1)]
-
-    def take(self) -> Token:
-        token = self.tokens[self.place]
-        self.place += token.kind != EOF
-        return token
-
-    def at(self, text: str) -> bool:
-        token = self.tokens[self.place]
-        return token.kind == SYMBOL and token.text == text
-
-    def skip(self, text: str) -> bool:
-        found = self.at(text)
-        self.place += found
-        return found
-
-    def expect(self, text: str, repair: str) -> Token:
-        if not self.at(text):
-            raise self.unexpected(f"`{text}` is missing before it", repair)
-        return self.take()
-
-    def expect_kind(self, kind: str, what: str, repair: str) -> Token:
-        if self.peek().kind != kind:
-            raise self.unexpected(f"{what} is missing before it", repair)
-        return self.take()
-
-    def close(self, opened: Token, text: str) -> None:
-        if self.peek().kind == EOF:
-            raise self.error(f"The bracket {opened.text} is never closed.", f"Write {text} where it ends.", opened.span)
-        if not self.at(text):
-            raise self.unexpected(f"the bracket is not closed by {text} yet", f"Write {text} first.", opened.span)
-        self.take()
-
-    def since(self, start: Token) -> Span:
-        return Span(start.span.start, max(start.span.end, self.tokens[self.place - 1].span.end))
-
-    def error(self, message: str, repair: str, *spans: Span) -> EinstanSyntaxError:
-        return EinstanSyntaxError(message, repair, source=self.text, spans=spans)
-
-    def unexpected(self, what: str, repair: str, *spans: Span) -> EinstanSyntaxError:
-        token = self.peek()
-        ends = {EOF: "The end of the text", END: "The end of the statement"}
-        shown = ends.get(token.kind, f"`{token.text}`")
-        return self.error(f"{shown} is not expected here: {what}.", repair, *spans, token.span)
 
 
 class Names(Cursor):

@@ -23,7 +23,7 @@ from .ast import (
     Tensor,
     postorder,
 )
-from .scope import is_kronecker, is_pi
+from .indices import is_kronecker, is_pi
 
 LETTERS = "ijklmnpqrstuvwabcdefgho"
 

@@ -1,0 +1,353 @@
+"""indices: the rule of the language, one row for each kind of node: which indices it shows.
+
+`r` is the Reader whose tables are filled; NOTATION sections 2 to 5 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..dims import Dim, total
+from ..errors import EinstanIndexError, EinstanShapeError, EinstanSyntaxError
+from . import words
+from .ast import (
+    Call,
+    Compare,
+    Concat,
+    Derivative,
+    Expr,
+    Extent,
+    Filled,
+    Group,
+    Index,
+    Number,
+    Odot,
+    Power,
+    Product,
+    Sum,
+    Tensor,
+    postorder,
+)
+from .scope import Axes, Part, Places, Reader, Side, is_capital
+
+
+def read(r: Reader, root: Expr) -> Axes:
+    """Fills the tables for `root`; its free indices. A capital that is still open is an error."""
+    for e in postorder(root):
+        r.hold(e)
+    for e in postorder(root):
+        r.axes[id(e)] = RULES[type(e)](r, e)
+    axes = r.axes[id(root)]
+    for name, side in axes.items():
+        if is_capital(name):
+            raise r.lone_capital(name, side)
+    return axes
+
+
+def of_number(r: Reader, e: Number) -> Axes:
+    return {}
+
+
+def of_tensor(r: Reader, e: Tensor) -> Axes:
+    if not e.indices:
+        return of_bare(r, e)
+    if is_kronecker(e):
+        return r.chain(e, [(i.name, side) for i, side in zip(e.indices, one_unknown(r, e), strict=True)])
+    return r.chain(e, tensor_places(r, e))
+
+
+def is_kronecker(e: Tensor) -> bool:
+    return e.name == "delta" and e.indices is not None and len(e.indices) == 2
+
+
+def is_pi(e: Tensor) -> bool:
+    return e.name == "pi" and e.indices == ()
+
+
+def one_unknown(r: Reader, e: Tensor) -> list[Side]:
+    """The two indices of Kronecker's delta have one size."""
+    first, second = e.indices or ()
+    side = r.fixed(first.name, r.fresh(first, "delta"))
+    return [side, r.fixed(second.name, replace(side, span=second.span))]
+
+
+def of_bare(r: Reader, e: Tensor) -> Axes:
+    """A name without indices: a scalar, or a whole tensor as an argument of an opaque function."""
+    shape = () if is_pi(e) else r.known.shapes[e.name]
+    if (shape or e.indices is None) and id(e) not in r.whole:
+        count = f"{len(shape)} {'axis' if len(shape) == 1 else 'axes'}"
+        raise r.error(
+            EinstanShapeError,
+            f"{e.name} has {count}, and stands here without indices.",
+            f"Write {e.name}[{', '.join('ijklmnpqrs'[: len(shape)])}] with letters of this formula.",
+            r.known.uses.get(e.name),
+            e.span,
+        )
+    return {}
+
+
+def tensor_places(r: Reader, e: Tensor) -> Places:
+    """The indices of a name with the sizes of its axes."""
+    shape, indices = r.known.shapes[e.name], e.indices or ()
+    if len(shape) != len(indices):
+        raise r.error(
+            EinstanShapeError,
+            f"{e.name} has {len(indices)} {'index' if len(indices) == 1 else 'indices'} here and {len(shape)} "
+            "elsewhere.",
+            f"Give {e.name} the same number of indices everywhere.",
+            r.known.uses.get(e.name),
+            e.span,
+        )
+    return [(i.name, axis_side(r, e, i, axis)) for i, axis in zip(indices, shape, strict=True)]
+
+
+def axis_side(r: Reader, e: Expr, index: Index, axis: Side) -> Side:
+    """The axis, or the part of it that `k=0:2` takes."""
+    side = Side(axis.dim, axis.name, index.span, axis.parts)
+    if index.low is None or index.high is None:
+        return r.fixed(index.name, side)
+    low, high = bound(r, e, index.low), bound(r, e, index.high)
+    r.bounds[id(index)] = (low, high)
+    r.parts.append(Part(index.name, low, high, side))
+    length = (high - low).value
+    if (length is not None and length < 0) or (low.value is not None and low.value < 0):
+        raise r.error(EinstanShapeError, "A part runs from low to high.", "Write k=0:2.", index.span)
+    return r.fixed(index.name, Side(high - low, f"{axis.name}[{index.name}={low}:{high}]", index.span))
+
+
+def bound(r: Reader, owner: Expr, e: Expr) -> Dim:
+    """A bound of a part as a size; `owner` waits for the index of a |K| in it."""
+    sizes: dict[int, Dim] = {}
+    for k in postorder(e):
+        match k:
+            case Number():
+                sizes[id(k)] = Dim.of(int(k.value))
+            case Extent():
+                of_extent(r, k)
+                sizes[id(k)] = r.extents[id(k)]
+                r.waiting.setdefault(id(owner), []).extend(r.waiting.pop(id(k), []))
+            case Sum():
+                sizes[id(k)] = total(sizes[id(t)] * s for t, s in zip(k.terms, k.signs, strict=True))
+            case Product() if not any(k.divides):
+                product = Dim.of(1)
+                for factor in k.factors:
+                    product = product * sizes[id(factor)]
+                sizes[id(k)] = product
+            case Group():
+                sizes[id(k)] = sizes[id(k.body)]
+            case _:
+                raise r.error(EinstanSyntaxError, "A bound is an integer or a size.", "Write k=0:2.", k.span)
+    return sizes[id(e)]
+
+
+def of_filled(r: Reader, e: Filled) -> Axes:
+    return r.chain(e, [(i.name, r.fixed(i.name, r.fresh(i, str(e.value)))) for i in e.indices])
+
+
+def of_extent(r: Reader, e: Extent) -> Axes:
+    if e.axis is None:
+        side = Side(r.known.sizes.fresh(), f"|{e.name}|", e.span)
+        r.extents[id(e)] = side.dim
+        r.waiting[id(e)] = [(e.name, side)]
+        return {}
+    shape = r.known.shapes[e.name]
+    if e.axis >= len(shape):
+        raise r.error(
+            EinstanShapeError,
+            f"{e.name} has {len(shape)} axes, and no axis {e.axis + 1}.",
+            f"Write size({e.name},1) for the first.",
+            r.known.uses.get(e.name),
+            e.span,
+        )
+    r.extents[id(e)] = shape[e.axis].dim
+    return {}
+
+
+def of_product(r: Reader, e: Product) -> Axes:
+    places = [place for k in e.factors for place in factor_places(r, k)]
+    axes = r.merged(places)
+    r.operands(e, axes)
+    return r.close(e, axes, places)
+
+
+def factor_places(r: Reader, e: Expr) -> Iterable[tuple[str, Side]]:
+    return r.places.get(id(e), ()) if id(e) in r.held else r.axes[id(e)].items()
+
+
+def of_union(r: Reader, e: Expr) -> Axes:
+    return r.united(e)
+
+
+def of_power(r: Reader, e: Power) -> Axes:
+    base, exponent = e.base, e.exponent
+    for operand in (base, exponent):
+        if id(operand) in r.summed and isinstance(operand, (Tensor, Filled)):
+            raise r.error(
+                EinstanIndexError,
+                "A power acts entry by entry, and its operand sums over a repeated capital.",
+                "Write (A[I,I])^2 for the power of the sum, sum[i](A[i,i]^2) for the sum of the powers.",
+                e.span,
+            )
+    if isinstance(exponent, Number) and exponent.value == -1 and isinstance(base, Tensor):
+        listed = ",".join(i.name for i in base.indices or ())
+        if "," in listed:
+            raise r.error(
+                EinstanSyntaxError,
+                "Power -1 on a tensor of two or more indices: entry by entry, or the inverse matrix?",
+                f"Write 1/{base.name}[{listed}] or inv[{listed}]({base.name}[{listed}]).",
+                e.span,
+            )
+    return r.united(e)
+
+
+def of_call(r: Reader, e: Call) -> Axes:
+    if e.name not in words.FUNCTIONS:
+        return of_opaque(r, e)
+    if e.name in words.MATRIX:
+        raise r.error(EinstanSyntaxError, f"{e.name} is not built yet.", "Give its result as an input.", e.name_span)
+    return of_entrywise(r, e) if e.along is None else of_along(r, e)
+
+
+def of_entrywise(r: Reader, e: Call) -> Axes:
+    arity = words.ENTRYWISE.get(e.name)
+    if arity is None or (arity != len(e.args) == 1 and e.name in words.REDUCTIONS):
+        raise r.error(
+            EinstanSyntaxError, f"{e.name} does not say along which index.", f"Write {e.name}[k](...).", e.name_span
+        )
+    if arity != len(e.args):
+        raise r.error(
+            EinstanSyntaxError,
+            f"{e.name} has {arity} {'argument' if arity == 1 else 'arguments'}, not {len(e.args)}.",
+            f"Write {e.name}({', '.join('abc'[:arity])}).",
+            e.span,
+        )
+    if e.primes:
+        check_slot(r, e)
+    return r.united(e)
+
+
+def check_slot(r: Reader, e: Call) -> None:
+    """A derivative of a function of several arguments says in which."""
+    if (e.slot is None and len(e.args) > 1) or (e.slot or 0) >= len(e.args):
+        raise r.error(
+            EinstanSyntaxError,
+            f"The derivative of {e.name} says in which of its {len(e.args)} arguments.",
+            f"Write {e.name}'[1]({', '.join('abcdefgh'[: len(e.args)])}).",
+            e.name_span,
+        )
+
+
+def of_along(r: Reader, e: Call) -> Axes:
+    """`sum[k](...)`: k is gone afterwards; `softmax[k](...)`: k stays."""
+    along = e.along or ()
+    if e.name not in words.REDUCTIONS | words.NORMALISERS:
+        raise r.error(
+            EinstanSyntaxError, f"{e.name} acts entry by entry.", f"Write {e.name}(...) without indices.", e.name_span
+        )
+    if len(e.args) != 1 or e.primes or any(i.low is not None for i in along):
+        raise r.error(
+            EinstanSyntaxError, f"{e.name}[k] has one argument and no prime.", f"Write {e.name}[k](x[k]).", e.span
+        )
+    axes = r.united(e)
+    for index in along:
+        if index.name not in axes:
+            raise r.error(
+                EinstanIndexError,
+                f"{index.name} is no index of what {e.name} is taken of.",
+                f"Its free indices are {', '.join(axes) or 'none'}; an index that is summed inside is gone.",
+                index.span,
+            )
+    gone = {i.name for i in along} if e.name in words.REDUCTIONS else set()
+    return {name: side for name, side in axes.items() if name not in gone} if gone else axes
+
+
+def of_opaque(r: Reader, e: Call) -> Axes:
+    """`f(x[i])` acts entry by entry; `f[j](Z[i,K])` takes in the open K and has the new axis j."""
+    axes = r.united(e)
+    if e.primes:
+        check_slot(r, e)
+    if e.along is None:
+        return axes
+    taken = {name: side for name, side in axes.items() if is_capital(name)}
+    if taken:
+        r.summed[id(e)] = taken
+        r.hide(e, taken)
+    result = {name: side for name, side in axes.items() if name not in taken}
+    for index in e.along:
+        if index.name in result:
+            raise r.error(
+                EinstanIndexError,
+                f"{index.name} is the new axis of {e.name}, and an index of its argument too.",
+                "Take another letter for the new axis.",
+                index.span,
+                result[index.name].span,
+            )
+        result[index.name] = r.fixed(index.name, r.fresh(index, e.name))
+    return result
+
+
+def of_concat(r: Reader, e: Concat) -> Axes:
+    """`[h[b,K], x[b,K]]_K`: the sizes of K add up, all other indices are shared."""
+    joined = e.index.name
+    for part in e.parts:
+        if joined not in r.axes[id(part)]:
+            raise r.error(
+                EinstanIndexError,
+                f"The parts are joined along {joined}, and one of them has no free {joined}.",
+                f"Write it with {joined}: [h[{joined}], x[{joined}]]_{joined}.",
+                part.span,
+                e.index.span,
+            )
+    sizes = tuple(r.axes[id(part)][joined].dim for part in e.parts)
+    name = f"[{', '.join(part_name(part, r.known.source) for part in e.parts)}]"
+    side = Side(total(sizes), name, e.index.span, sizes)
+    shared = ((n, side if n == joined else s) for part in e.parts for n, s in r.axes[id(part)].items())
+    axes = r.merged(shared)
+    r.operands(e, {n: s for n, s in axes.items() if n != joined})
+    return axes
+
+
+def part_name(e: Expr, source: str) -> str:
+    return e.name if isinstance(e, Tensor) else source[e.span.start : e.span.end][:20] or "..."
+
+
+def of_derivative(r: Reader, e: Derivative) -> Axes:
+    """A tensor whose indices are those of the numerator, then those of the denominators."""
+    top = e.numerator
+    places = list(factor_places(r, top))
+    name = "∂" * (len(e.denominators) == 1) + (top.name if isinstance(top, Tensor) else "(...)")
+    for denominator in e.denominators:
+        if denominator.indices or not r.known.shapes[denominator.name]:
+            below = tensor_places(r, denominator)
+        else:
+            raise r.error(
+                EinstanShapeError,
+                f"{denominator.name} has axes, and stands below ∂ without indices.",
+                f"Write ∂{denominator.name}[...] with its indices.",
+                r.known.uses.get(denominator.name),
+                denominator.span,
+            )
+        places += [(n, replace(side, name=f"{name}/∂{denominator.name}")) for n, side in below]
+    r.places[id(e)] = places
+    axes = r.merged(places)
+    r.operands(e, axes)
+    return axes if id(e) in r.held else r.close(e, axes, places)
+
+
+RULES: dict[type[Expr], Callable[[Reader, Any], Axes]] = {
+    Number: of_number,
+    Tensor: of_tensor,
+    Filled: of_filled,
+    Extent: of_extent,
+    Product: of_product,
+    Odot: of_union,
+    Sum: of_union,
+    Compare: of_union,
+    Group: of_union,
+    Power: of_power,
+    Call: of_call,
+    Concat: of_concat,
+    Derivative: of_derivative,
+}
