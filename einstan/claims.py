@@ -6,17 +6,18 @@ What several lines share, and what has no spelling of its own, gets a short name
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .derive import derive, identity
-from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, substitute, toposort, uses
+from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, scale, substitute, toposort, uses
 from .lower import derivative_name
 from .prims.opaque import OPAQUE
 from .prims.scalar import POW
 from .prims.shape import PART
 from .rules import simplify
-from .show.formula import hides
+from .show.formula import hides, orientation
 
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
 
@@ -57,6 +58,7 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
     cotangents: dict[Node, list[Node]] = {}
     lines: dict[str, Node] = {}
     slopes: dict[Node, Node] = {}
+    called = names_of_bodies(program)
     for leaf in reversed(order):
         if leaf not in active:
             continue
@@ -71,8 +73,9 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
             body = program.bodies[name]
             below = [x for x in toposort([body]) if x in active]
             slopes |= known_slopes(leaf, body, derivatives)
+            own = dict(named_forms(leaf, body))
             for x, ct in zip(below, derive(body, seed, below), strict=True):
-                cotangents.setdefault(x, []).extend(fold([ct], program, leaf, slopes))
+                cotangents.setdefault(x, []).extend(substitute([ct], ChainMap(own, slopes, called)))
     if of in wrt:
         lines[of] = identity(top)
     return Lines(finish(program, of, wrt, lines, names), derivatives)
@@ -97,13 +100,23 @@ def depending(order: Iterable[Node], program: Statements, wrt: set[Node]) -> set
     return active
 
 
-def fold(nodes: list[Node], program: Statements, own: Node, slopes: Mapping[Node, Node]) -> list[Node]:
-    """Bodies replaced by their names (the statement's own first), slopes of opaque calls by ∂X/∂Z."""
-    table = {}
-    for name, body in (*program.bodies.items(), (leaf_name(own), program.bodies.get(leaf_name(own)))):
-        if body is not None and worth_a_name(body):
-            table[body] = program.leaves[name]
-    return substitute(nodes, {**table, **slopes})
+def names_of_bodies(program: Statements) -> dict[Node, Node]:
+    """What each body, also transposed, is called."""
+    table: dict[Node, Node] = {}
+    for name, body in program.bodies.items():
+        for node, called in named_forms(program.leaves[name], body):
+            table.setdefault(node, called)
+    return table
+
+
+def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:
+    """(body, leaf), and what the body is a transposition of with the leaf turned back."""
+    core = base_leaf(body)
+    found = [(body, leaf)]
+    if core is not body:
+        assert isinstance(body, Einsum)
+        found.append((core, pattern(leaf, body.out, body.labels[0], {})))
+    return [(node, called) for node, called in found if worth_a_name(node)]
 
 
 def worth_a_name(node: Node) -> bool:
@@ -234,8 +247,9 @@ def name_shared(nodes: list[Node], taken: set[str]) -> tuple[list[tuple[Node, Li
         if shared or n in unspelled:
             name = next(free)
             leaf = name_(name, n.shape)
-            helpers.append((leaf, Line(name, substitute([n], table)[0], None)))
-            table[n] = leaf
+            sign = orientation(n)
+            helpers.append((leaf, Line(name, scale(sign, substitute([n], table)[0]), None)))
+            table[n] = scale(sign, leaf)
             weight[n] = 1
     return helpers, substitute(nodes, table)
 

@@ -548,10 +548,18 @@ def rebuild(node: Node, operands: Sequence[Node]) -> Node:
 
 
 def substitute(roots: Sequence[Node], table: Mapping[Node, Node]) -> list[Node]:
-    """`roots` with every node of `table` replaced (from the top; what replaces is not searched)."""
-    done: dict[Node, Node] = dict(table)
-    for node in toposort(roots):
-        if node not in done:
+    """`roots` with every node of `table` replaced, from the top: neither side is searched further."""
+    done: dict[Node, Node] = {}
+    stack = list(roots)
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+        elif node in table:
+            done[node] = table[node]
+        elif missing := [o for o in node.operands if o not in done]:
+            stack.extend(missing)
+        else:
             done[node] = rebuild(node, [done[o] for o in node.operands])
     return [done[root] for root in roots]
 

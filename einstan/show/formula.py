@@ -87,7 +87,7 @@ class Writer:
             return ast.Filled(0, tuple(map(ast.Index, letters))) if letters else ast.Number(Fraction(0))
         if len(a.operands) == 1:
             return (yield self.product(a.coefs[0], a.operands[0], letters, scope))
-        terms = sorted(a.terms, key=self.term_order)
+        terms = sorted(a.terms, key=term_order)
         written, signs = [], []
         for coef, term in terms:
             sign, expr = yield self.signed(coef, term, letters, scope)
@@ -103,15 +103,6 @@ class Writer:
         if isinstance(expr, ast.Sum) and len(expr.terms) == 1:
             return -1, expr.terms[0]
         return 1, bracket_sum(expr)
-
-    def term_order(self, term: tuple[Coef, Node]) -> tuple[object, ...]:
-        coef, node = term
-        return (coef.rational < 0, bool(leaves_of(node)), len(repeated_axes(node)), *self.reading_order(node))
-
-    def reading_order(self, node: Node) -> tuple[object, ...]:
-        """Leaves first, then functions, then sums; derivatives and defined names before inputs."""
-        kind = 0 if isinstance(node, Input | Name) else 1 if isinstance(node, Call | Const) else 2
-        return kind, node not in self.words.derivatives, not isinstance(node, Name), getattr(node, "name", ""), node.digest
 
     # -- products
 
@@ -164,18 +155,13 @@ class Writer:
         """Sums turned so that they begin with a positive term; the signs go to the coefficient."""
         sums = [n for n, f in enumerate(factors) if is_sum(f.node) and f.q.denominator == 1]
         for n in sums:
-            if self.first_coef(factors[n].node) < 0:
+            if first_coef(factors[n].node) < 0:
                 coef, factors = turn(coef, factors, n)
         mixed = [n for n in sums if factors[n].q % 2 and any(c.rational < 0 for c in coefs_of(factors[n].node))]
         return turn(coef, factors, mixed[0]) if coef.rational < 0 and mixed else (coef, factors)
 
-    def first_coef(self, a: Node) -> Fraction:
-        """The coefficient of the term that is read first."""
-        assert isinstance(a, Add)
-        return min(a.terms, key=lambda t: (bool(leaves_of(t[1])), *self.reading_order(t[1])))[0].rational
-
     def factor_order(self, f: Factor, letters: tuple[str, ...]) -> tuple[object, ...]:
-        kind, *rest = self.reading_order(f.node)
+        kind, *rest = reading_order(f.node)
         first = min((letters.index(x) for x in f.letters if x in letters), default=len(letters))
         return (kind, first if kind == 0 else 0, *rest)
 
@@ -400,6 +386,35 @@ def fresh(hint: str | None, taken: set[str]) -> str:
 def leaves_of(node: Node) -> bool:
     """Whether anything but a constant stands in the node."""
     return not (isinstance(node, Const) or isinstance(node, Einsum) and not node.operands)
+
+
+def reading_order(node: Node) -> tuple[object, ...]:
+    """Leaves first, then functions, then sums and products; derivatives before defined names before inputs."""
+    kind = 0 if isinstance(node, Input | Name) else 1 if isinstance(node, Call | Const) else 2
+    if kind == 0:
+        assert isinstance(node, Input | Name)
+        return kind, not node.name.startswith("∂"), not isinstance(node, Name), node.name
+    named = sorted(o.name for o in node.operands if isinstance(o, Input | Name))
+    return kind, tuple(named), node.digest
+
+
+def term_order(term: tuple[Coef, Node]) -> tuple[object, ...]:
+    """Positive terms first, numbers before the rest, what is repeated along axes last."""
+    coef, node = term
+    return (coef.rational < 0, bool(leaves_of(node)), len(repeated_axes(node)), *reading_order(node))
+
+
+def first_coef(a: Node) -> Fraction:
+    """The coefficient of the term that is read first."""
+    assert isinstance(a, Add)
+    return min(a.terms, key=lambda t: (bool(leaves_of(t[1])), *reading_order(t[1])))[0].rational
+
+
+def orientation(node: Node) -> int:
+    """-1 where a person would write the negative of the node: p (p - 1) is better -p (1 - p)."""
+    operands = node.operands if isinstance(node, Einsum) else (node,)
+    sums = [o for o in operands if is_sum(o)]
+    return -1 if sum(first_coef(a) < 0 for a in sums) % 2 else 1
 
 
 def is_sum(node: Node) -> bool:

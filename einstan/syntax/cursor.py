@@ -5,15 +5,17 @@ from __future__ import annotations
 from ..errors import EinstanSyntaxError, Span
 from .lexer import END, EOF, SYMBOL, Token
 
+LOOKAHEAD = 8  # at most so far beyond the last token the grammar looks
+
 
 class Cursor:
     """The tokens, and the place in them."""
 
     def __init__(self, text: str, found: list[Token]) -> None:
-        self.text, self.tokens, self.place = text, found, 0
+        self.text, self.tokens, self.place = text, found + found[-1:] * LOOKAHEAD, 0
 
     def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[min(self.place + ahead, len(self.tokens) - 1)]
+        return self.tokens[self.place + ahead]
 
     def take(self) -> Token:
         token = self.tokens[self.place]

@@ -1,0 +1,68 @@
+"""plan: machine nodes under sizes and dtypes to straight-line steps on arrays.
+
+Stages, each a function: sizes, dtypes and constants (`facts`), the order of multiplication (`order.associate`),
+coefficients (`coefs`), steps (`products`, `sums`, `calls`), memory (`memory`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..dims import Env
+from ..ir import Add, Call, Einsum, Input, Node
+from ..order import associate
+from .calls import lower_call
+from .dtypes import DType
+from .facts import Facts
+from .memory import arrange
+from .products import lower_einsum
+from .shown import Lowering, Shown
+from .sums import lower_add
+from .values import VIEWS, Arg, Place, Plan, Step, Value
+
+__all__ = ["Arg", "Place", "Plan", "Step", "VIEWS", "Value", "plan"]
+
+
+def plan(
+    outputs: Sequence[Node],
+    env: Env,
+    dtypes: Mapping[str, DType],
+    optimize: str = "auto",
+    hints: Mapping[str, Sequence[str]] | None = None,
+) -> Plan:
+    """The steps that compute all `outputs` together, common nodes once.
+
+    `env` gives the sizes, `dtypes` those of the inputs by name, `hints` the letters of their axes for the formulas.
+    Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
+    """
+    facts = Facts(associate(outputs, env, optimize), env, dtypes)
+    low = Lowering(facts, hints or {})
+    low.run(LOWER)
+    steps = tuple(low.build.steps)
+    places, aliases, arena = arrange(steps)
+    computed = [s for s in steps if not s.is_view]
+    constants = {s.out.storage for s in computed if s.out.storage.kind == "constant"}
+    kept = [*constants, *low.results.values()]
+    return Plan(
+        inputs=low.inputs,
+        results=tuple(low.results[root] for root in facts.roots),
+        steps=steps,
+        places=places,
+        aliases=aliases,
+        arena=arena,
+        flops=sum(s.flops for s in computed),
+        bytes=sum(s.bytes for s in computed),
+        peak_bytes=arena + sum(v.nbytes for v in kept),
+        largest=max(computed, key=lambda s: s.out.nbytes, default=None),
+    )
+
+
+def lower_input(low: Lowering, node: Node) -> Shown:
+    assert isinstance(node, Input)
+    dtype = low.facts.dtype[node]
+    assert dtype is not None
+    value = low.inputs[node.name] = low.build.value(low.facts.shape[node], dtype, "input")
+    return Shown(value, tuple(range(node.rank)))
+
+
+LOWER = {Input: lower_input, Einsum: lower_einsum, Add: lower_add, Call: lower_call}

@@ -1,0 +1,100 @@
+"""products: Einsum nodes. Patterns are other axes of the same array; the rest goes to `contract`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..ir import Einsum, Node
+from .contract import Job, Labels, Term, contract
+from .shown import Lowering, Shown, solid
+from .values import Number, Value
+
+
+def lower_einsum(low: Lowering, node: Node) -> Shown:
+    assert isinstance(node, Einsum)
+    if not node.is_pattern:
+        return contracted(low, node)
+    return pattern(low, node) if node.operands else delta(low, node)
+
+
+def pattern(low: Lowering, e: Einsum) -> Shown:
+    """The operand's array with its axes shown in other places."""
+    operand, (own,) = e.operands[0], e.labels
+    s = solid(low, low.shown[operand], operand)
+    assert isinstance(s.value, Value), "our bug: a pattern of a number is a number"
+    value, place = diagonal_view(low, s, own)
+    ratio = low.factor[e] / low.factor[operand]
+    if ratio != 1:
+        value = low.build.scaled(value, ratio)
+    return Shown(value, tuple([place.get(label) for label in e.out]))
+
+
+def delta(low: Lowering, e: Einsum) -> Shown:
+    """1 on a diagonal: ones with an axis for each label that repeats."""
+    dims = e.dims
+    repeated = [label for label in dict.fromkeys(e.out) if e.out.count(label) > 1]
+    shape = tuple([low.facts.size(dims[label]) for label in repeated])
+    dtype = low.facts.computed(e)
+    ones = low.build.once(("ones", shape, dtype), "ones", [], shape, dtype, params=shape)
+    place = {label: n for n, label in enumerate(repeated)}
+    return Shown(ones, tuple([place.get(label) for label in e.out]))
+
+
+def diagonal_view(low: Lowering, s: Shown, own: Labels) -> tuple[Value, dict[int, int | None]]:
+    """A[i,i,j] as an array over i, j, and the axis of each label. An axis that only repeats takes no part."""
+    assert isinstance(s.value, Value)
+    label_of = {a: label for label, a in zip(own, s.axes, strict=True) if a is not None}
+    labels = tuple([label_of[a] for a in range(len(s.value.shape))])
+    distinct = tuple(dict.fromkeys(labels))
+    value = s.value if distinct == labels else low.build.diagonal(s.value, labels, distinct)
+    place: dict[int, int | None] = dict.fromkeys(own)
+    place.update({label: n for n, label in enumerate(distinct)})
+    return value, place
+
+
+def contracted(low: Lowering, e: Einsum) -> Shown:
+    """The product of the arrays; axes that only repeat leave it, and count as sizes where they are summed."""
+    dims = e.dims
+    terms, factor = operands(low, e)
+    carried = {label for _, own in terms for label in own}
+    for label, d in dims.items():
+        if label not in carried and label not in e.out:
+            factor = factor * low.facts.size(d)
+    out = tuple([label for label in e.out if label in carried])
+    key = (tuple(terms), frozenset(out), factor)
+    found = low.products.get(key)
+    if found is None:
+        sizes = {label: low.facts.size(d) for label, d in dims.items()}
+        target = low.target(e) if out == e.out else None
+        job = Job(low.build, out, sizes, low.facts.computed(e), target, low.build.letters(dims), factor)
+        found = low.products[key] = contract(job, terms)
+    place = {label: n for n, label in enumerate(found.labels)}
+    return Shown(found.value, tuple([place.get(label) for label in e.out]))
+
+
+def operands(low: Lowering, e: Einsum) -> tuple[list[Term], Number]:
+    """The arrays, x twice for a summed x², and the number that multiplies their product."""
+    factor: Number = low.factor[e]
+    terms: list[Term] = []
+    for operand, own in zip(e.operands, e.labels, strict=True):
+        times = 1
+        if operand in low.squares:
+            operand, times = operand.operands[0], 2
+        s = low.shown[operand]
+        factor = divided(factor, low.factor[operand] ** times)
+        if isinstance(s.value, Value):
+            terms += [term_of(low, s, own, operand)] * times
+        else:
+            factor = factor * s.value
+    return terms, factor
+
+
+def divided(a: Number, b: Fraction) -> Number:
+    return a if b == 1 else a / b
+
+
+def term_of(low: Lowering, s: Shown, own: Labels, node: Node) -> Term:
+    """The array with a label for each of its axes; a label that repeats is its diagonal."""
+    value, place = diagonal_view(low, solid(low, s, node), own)
+    by_axis = {n: label for label, n in place.items() if n is not None}
+    return Term(value, tuple([by_axis[n] for n in range(len(value.shape))]))
