@@ -97,10 +97,10 @@ def known(d: Any) -> list[str]:
 
 
 def grad(arguments: argparse.Namespace) -> None:
-    """The gradient as lines of formulas."""
+    """The gradient as lines of formulas, or as the source that computes it."""
     program = read_program(arguments)
     derived = program.grad(arguments.of, wrt=arguments.wrt.split(","))
-    lines = str(derived).splitlines()
+    lines = (derived.compile().source if arguments.to == "numpy" else str(derived)).splitlines()
     print(json.dumps({"of": arguments.of, "lines": lines}, ensure_ascii=False) if arguments.json else "\n".join(lines))
 
 
@@ -157,6 +157,7 @@ SOURCE: Options = (
 )
 OF: Options = ((("--of",), {"required": True, "metavar": "L", "help": "the name (run: names, by commas) to compute"}),)
 WRT: Options = ((("--wrt",), {"required": True, "metavar": "W,c", "help": "the names to differentiate by"}),)
+TO: Options = ((("--to",), {"choices": ("text", "numpy"), "default": "text", "help": "formulas, or numpy source"}),)
 DATA: Options = (
     (("data",), {"nargs": "*", "metavar": "X=x.npy", "help": "an input and its array, or its number"}),
     (("-o", "--output"), {"metavar": "out.npz", "help": "write the results there"}),
@@ -164,7 +165,7 @@ DATA: Options = (
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, Options]] = {
     "show": (show, "what was understood: statements, inputs, sizes", SOURCE),
-    "grad": (grad, "the gradient as formulas", SOURCE + OF + WRT),
+    "grad": (grad, "the gradient as formulas", SOURCE + OF + WRT + TO),
     "run": (run, "values of names on arrays", SOURCE + OF + DATA),
     "demo": (demo, "the main job on built-in data", ()),
 }

@@ -28,7 +28,8 @@ def derive(
     definitions = definitions or {}
     seeds = seed.rank - y.rank
     order = toposort([y], definitions)
-    active = reaching(order, set(wrt), definitions)
+    wanted = set(wrt)
+    active = reaching(order, wanted, definitions)
     pending: dict[Node, list[Node]] = {y: [seed]}
     final: dict[Node, Node] = {}
     for node in reversed(order):
@@ -37,7 +38,7 @@ def derive(
             continue
         shape = seed.shape[:seeds] + node.shape
         ct = add([(1, part) for part in parts], shape)
-        if node in wrt:
+        if node in wanted:
             final[node] = ct
         if is_zero(ct):
             continue

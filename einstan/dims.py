@@ -17,11 +17,12 @@ Env = Mapping[str, int]  # symbol -> size
 class Dim:
     """A size: `Dim.symbol("X.0") + 2`. Immutable; equal polynomials compare and hash equal."""
 
-    __slots__ = ("terms", "_hash")
+    __slots__ = ("terms", "text", "_hash")
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         self.terms: Final = tuple(sorted((m, c) for m, c in terms.items() if c))
         self._hash: Final = hash(self.terms)
+        self.text: Final = " + ".join("*".join(([str(c)] if c != 1 or not m else []) + list(m)) for m, c in self.terms)
 
     @staticmethod
     def symbol(name: str) -> Dim:
@@ -86,8 +87,7 @@ class Dim:
         return total
 
     def __str__(self) -> str:
-        parts = ["*".join(([str(c)] if c != 1 or not m else []) + list(m)) for m, c in self.terms]
-        return " + ".join(parts) or "0"
+        return self.text or "0"
 
     def __repr__(self) -> str:
         return f"Dim({self})"

@@ -41,7 +41,9 @@ class Coef:
 
     @staticmethod
     def of(value: Coef | Fraction | int) -> Coef:
-        return value if isinstance(value, Coef) else Coef(Fraction(value))
+        if isinstance(value, Coef):
+            return value
+        return UNIT if value == 1 else Coef(Fraction(value))
 
     @staticmethod
     def size(d: Dim, power: int = 1) -> Coef:
@@ -52,6 +54,10 @@ class Coef:
         return Coef(Fraction(d.value) ** power)
 
     def __mul__(self, other: Coef) -> Coef:
+        if other is UNIT:
+            return self
+        if self is UNIT:
+            return other
         if not self.sizes and not other.sizes:
             return Coef(self.rational * other.rational)
         powers = dict(self.sizes)
@@ -270,7 +276,7 @@ def is_zero(node: Node) -> bool:
 
 def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> Node:
     """Σ coef · node, like terms merged. Nested sums stay nested (see rules.flatten_sum)."""
-    merged: dict[tuple[Node, tuple[tuple[Dim, int], ...]], Fraction] = {}
+    merged: dict[tuple[Node, tuple[tuple[Dim, int], ...]], Coef] = {}
     for given, node in terms:
         assert node.shape == shape, f"our bug: term of shape {node.shape} in a sum of shape {shape}"
         coef = Coef.of(given)
@@ -280,16 +286,19 @@ def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> No
         if is_zero(node):
             continue
         key = (node, coef.sizes)
-        merged[key] = merged.get(key, Fraction(0)) + coef.rational
-    kept = [(Coef(q, sizes), node) for (node, sizes), q in merged.items() if q]
+        found = merged.get(key)
+        merged[key] = coef if found is None else Coef(found.rational + coef.rational, coef.sizes)
+    kept = [(coef, node) for (node, _), coef in merged.items() if coef.rational]
     if not kept:
         return zeros(shape)
     if len(kept) == 1:
         return _single(*kept[0])
     kept.sort(key=lambda term: (term[1].digest, str(term[0])))
     content = _content([c for c, _ in kept])
-    inverse = content.power(-1)
-    coefs = tuple(c * inverse for c, _ in kept)
+    coefs = tuple(c for c, _ in kept)
+    if not content.is_one:
+        inverse = content.power(-1)
+        coefs = tuple(c * inverse for c in coefs)
     primitive = raw_sum(coefs, tuple(node for _, node in kept), shape)
     return _single(content, primitive)
 
@@ -308,6 +317,8 @@ def raw_sum(coefs: Sequence[Coef], operands: tuple[Node, ...], shape: Shape) -> 
 
 def _content(coefs: Sequence[Coef]) -> Coef:
     """The common factor of the coefficients; the first one is positive after division."""
+    if all(c.rational in (1, -1) and not c.sizes for c in coefs):
+        return coefs[0]
     top, bottom = 0, 1
     for c in coefs:
         top, bottom = gcd(top, c.rational.numerator), lcm(bottom, c.rational.denominator)

@@ -18,14 +18,14 @@ MAX_PASSES = 6
 
 
 def normalise(roots: Sequence[Node], laws: Sequence[Law]) -> list[Node]:
-    """`roots` under `laws`, repeated until nothing changes."""
+    """`roots` under `laws`; again while that leaves a product or a sum with a single user of its kind."""
     table = by_kind(laws)
-    current = list(roots)
+    current, merged = list(roots), merging(roots)
     for _ in range(MAX_PASSES):
-        after = one_pass(current, table)
-        if all(a is b for a, b in zip(current, after, strict=True)):
+        current = one_pass(current, merged, table)
+        merged = merging(current)
+        if not merged:
             break
-        current = after
     return current
 
 
@@ -48,8 +48,7 @@ def law(*heads: type[Node] | Prim) -> Callable[[Law], Law]:
     return mark
 
 
-def one_pass(roots: Sequence[Node], table: dict[type[Node] | Prim, list[Law]]) -> list[Node]:
-    merged = merging(roots)
+def one_pass(roots: Sequence[Node], merged: set[Node], table: dict[type[Node] | Prim, list[Law]]) -> list[Node]:
     done: dict[Node, Node] = {}
     stack: list[tuple[Node, Node | None]] = [(root, None) for root in reversed(roots)]
     entered: set[Node] = set()

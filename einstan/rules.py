@@ -25,6 +25,8 @@ RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN))  # infinite 
 @law(Einsum)
 def merge_powers(e: Einsum) -> Node | None:
     """x[i] x[i]^2 -> x[i]^3."""
+    if len(set(map(root, e.operands))) == len(e.operands):
+        return None
     groups: dict[tuple[Node, Labels, bool], list[int]] = {}
     for n, (operand, own) in enumerate(zip(e.operands, e.labels, strict=True)):
         base, q = root_and_exponent(operand)
@@ -40,6 +42,13 @@ def merge_powers(e: Einsum) -> Node | None:
     if len(factors) == len(e.operands):
         return None
     return einsum([node for node, _ in factors], [own for _, own in factors], e.out, e.dims)
+
+
+def root(node: Node) -> Node:
+    """x of x^q, through powers of powers."""
+    while isinstance(node, Call) and node.prim is POW:
+        node = node.operands[0]
+    return node
 
 
 def root_and_exponent(node: Node) -> tuple[Node, Fraction]:

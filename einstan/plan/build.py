@@ -76,7 +76,7 @@ class Builder:
 
     def scaled(self, v: Value, factor: Number) -> Value:
         """factor times v, once for all users."""
-        return self.once(("scaled", v, factor), "multiply", [v, factor], v.shape, v.dtype, flops=v.size)
+        return self.once(("scaled", v, factor), "multiply", [v, factor], v.shape, v.dtype, formula=f" = {float(factor):g} v{v.storage.number}", flops=v.size)
 
     def packed(self, v: Value) -> Value:
         """A contiguous copy, unless it is one."""

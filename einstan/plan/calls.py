@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from ..backends.numpy import POWERS, REDUCTIONS
@@ -74,7 +75,7 @@ def applied(low: Lowering, y: Call, op: str, args: Sequence[Shown], params: tupl
     name = f"{inside}^({y.params[0]})" if y.prim.name == "pow" else f"{y.prim.name}({inside})"
     formula = f"{subscripted([letters[n] for n in place.order])} = {name}"
     kind = BOOL if y in low.masks else dtype
-    value = low.build.compute(op, taken, place.shape, kind, place.target, params, formula, low.build.volume(place.shape))
+    value = low.build.compute(op, taken, place.shape, kind, place.target, params, formula, prod(place.shape))
     return Shown(value, place.axes)
 
 

@@ -2,15 +2,15 @@
 
 The IR hoists every coefficient to the front, so `-2 Einsum(X, R)` would scale every large gradient. Law: the planner
 computes `factor[node] * node` instead of `node`, and every user divides its own demand by that factor, so the
-roots keep their values. One sweep, users first: a node whose users all demand the same multiple is computed as that
+roots keep their values. One sweep, users first and large nodes before small ones: a node whose users all demand the same multiple is computed as that
 multiple; an Einsum hands its factor to one operand, a sum to its terms (signs stay: they cost nothing there).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
+from heapq import heapify, heappop, heappush
 
 from ..ir import Add, Call, Einsum, Input, Node
 from .facts import Facts
@@ -26,10 +26,12 @@ def place_coefficients(facts: Facts) -> dict[Node, Fraction]:
     for root in facts.roots:
         demands[root].append(ONE)
         waiting[root] -= 1
-    ready = deque(node for node in reversed(facts.order) if not waiting[node])
+    rank = {node: (-facts.count(node), -n) for n, node in enumerate(facts.order)}
+    ready = [(rank[node], node) for node in facts.order if not waiting[node]]
+    heapify(ready)
     factor: dict[Node, Fraction] = {}
     while ready:
-        node = ready.popleft()
+        _, node = heappop(ready)
         wanted = demands[node]
         agreed = wanted[0] if all(c == wanted[0] for c in wanted) else ONE
         factor[node] = agreed if agreed != 1 and scalable(node, facts) else ONE
@@ -37,7 +39,7 @@ def place_coefficients(facts: Facts) -> dict[Node, Fraction]:
             demands[operand].append(demand)
             waiting[operand] -= 1
             if not waiting[operand]:
-                ready.append(operand)
+                heappush(ready, (rank[operand], operand))
     return factor
 
 

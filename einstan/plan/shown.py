@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ..backends.numpy import COMPARISONS
-from ..ir import Call, Einsum, Input, Node
+from ..ir import Add, Call, Einsum, Input, Node
 from .build import Builder, DType
 from .build import shown as written
 from .coefs import place_coefficients
@@ -67,6 +67,7 @@ class Lowering:
         self.products: dict[Any, Term] = {}
         self.solids: dict[Shown, Value] = {}
         self.slots = slots(facts)
+        self.written = stand_ins(facts, self.factor)
         self.masks = {node for node in facts.order if is_mask(node, facts)}
         self.squares = {node for node in facts.order if is_summed_square(node, facts)}
 
@@ -94,9 +95,9 @@ class Lowering:
     def target(self, node: Node) -> Value | None:
         """Where the node's array should be written: a result, or its stretch of a concatenation."""
         dtype = self.facts.computed(node)
-        found = self.results.get(node)
-        if found is not None:
-            return found if found.dtype == dtype and self.factor[node] == 1 else None
+        if node in self.written:
+            found = self.results[self.written[node]]
+            return found if found.dtype == dtype else None
         slot = self.slots.get(node)
         if slot is None or self.facts.computed(slot.joined) != dtype or self.factor[node] != self.factor[slot.joined]:
             return None
@@ -117,6 +118,18 @@ class Lowering:
         place = {n: k for k, n in enumerate(order)}
         axes = tuple([place.get(n) for n in range(node.rank)])
         return Layout(order, tuple([shape[n] for n in order]), axes, target)
+
+
+def stand_ins(facts: Facts, factor: Mapping[Node, Fraction]) -> dict[Node, Node]:
+    """Nodes whose multiple is a result `c x`: what is computed for them is the result. Roots stand for themselves."""
+    roots = set(facts.roots)
+    found: dict[Node, Node] = {}
+    for root in facts.roots:
+        if isinstance(root, Add) and len(root.operands) == 1:
+            (operand,) = root.operands
+            if operand not in roots and factor[operand] == factor[root] * facts.coef(root.coefs[0]):
+                found.setdefault(operand, root)
+    return found | {root: root for root in roots if factor[root] == 1}
 
 
 def slots(facts: Facts) -> dict[Node, Slot]:

@@ -153,8 +153,8 @@ def of_sum(e: Sum) -> Pieces:
 def of_power(e: Power) -> Pieces:
     yield e.base, Bind.POWER
     yield "^"
-    decimal = isinstance(e.exponent, Number) and number_power(e.exponent.value) != Bind.PRODUCT
-    yield e.exponent, Bind.NONE if decimal else Bind.POWER - 1
+    finite = isinstance(e.exponent, Number) and decimal_places(e.exponent.value.denominator) is not None
+    yield e.exponent, Bind.NONE if finite else Bind.POWER - 1
 
 
 def of_compare(e: Compare) -> Pieces:

@@ -229,7 +229,8 @@ class Names(Cursor):
             return index
         low = self.bound()
         self.expect(":", "A part of an axis is written k=0:2.")
-        return Index(index.name, self.since(start), low, self.bound())
+        high = self.bound()
+        return Index(index.name, self.since(start), low, high)
 
     def no_label(self, index: Index) -> Index:
         if index.name.rstrip("'") in self.labels:

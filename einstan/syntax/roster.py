@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Protocol
 
@@ -167,13 +167,12 @@ class Roster:
         for above, below in self.differentials:
             self.no_differential(above, below)
         if not allow_inputs:
-            for e in self.met.values():
-                self.known(e.name, e.span)
+            self.met = {name: e for name, e in self.met.items() if self.known(name, e.span, ())}
         for e in self.asked:
-            self.known(e.name, e.span)
+            self.known(e.name, e.span, self.met)
         for extent in self.sized:
             if extent.axis is not None:
-                self.known(extent.name, extent.span)
+                self.known(extent.name, extent.span, self.met)
 
     def is_known(self, name: str) -> bool:
         return name in self.definitions or name in self.before
@@ -192,11 +191,11 @@ class Roster:
             place,
         )
 
-    def known(self, name: str, span: Span) -> None:
+    def known(self, name: str, span: Span, met: Collection[str]) -> bool:
         """A name that is asked for has to occur in the program."""
-        if self.is_known(name) or name in self.met:
-            return
-        names = {**self.before, **self.definitions, **self.met}
+        if self.is_known(name) or name in met:
+            return True
+        names = {**self.before, **self.definitions, **dict.fromkeys(met)}
         close = get_close_matches(name, list(names), n=3) or [n for n in names if n.lower() == name.lower()]
         repair = f"Did you mean {' or '.join(close)}?" if close else f"Its names are {', '.join(list(names)[:12])}."
         raise self.error(EinstanNameError, f"The program has no name {name}.", repair, span)

@@ -1,0 +1,257 @@
+"""numpy: how every operation of a plan is written in numpy. Data only: texts, helpers, small facts.
+
+A text names its arguments {0}, {1}, .., its parameters {p0}, .., its result {out}. A helper is the text of a function
+that the generated source holds when it is used; it may read its arguments only before it writes `out`, if its row is
+`in_place`. Nothing here is imported by generated source, which needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One row: the text of the call; whether `out` may be an argument; the helper that it needs."""
+
+    text: str
+    in_place: bool = False
+    helper: str = ""
+
+
+def ufunc(name: str, arity: int = 1) -> Op:
+    """A function of numpy that works entry by entry, and so may write onto an argument."""
+    return Op(f"np.{name}({', '.join(f'{{{n}}}' for n in range(arity))}, out={{out}})", in_place=True)
+
+
+def helper(name: str, text: str, arity: int = 1, params: int = 0, in_place: bool = False) -> Op:
+    args = [f"{{{n}}}" for n in range(arity)] + [f"{{p{n}}}" for n in range(params)]
+    return Op(f"{name}({', '.join(args)}, {{out}})", in_place, text)
+
+
+SIGMOID = '''
+def sigmoid(x, out):
+    """1 / (1 + exp(-x)): right at both ends, exp may overflow to inf."""
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    np.add(out, 1, out=out)
+    np.divide(1, out, out=out)
+'''
+SOFTPLUS = '''
+def softplus(x, out):
+    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))."""
+    large = np.maximum(x, 0)
+    np.abs(x, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    np.log1p(out, out=out)
+    np.add(out, large, out=out)
+'''
+ERF = '''
+def erf(x, out):
+    """The error function, entry by entry: numpy has none."""
+    np.copyto(out, np.frompyfunc(math.erf, 1, 1)(x), casting="unsafe")
+'''
+NATURAL = '''
+def natural_power(x, n, out):
+    """x^n for n >= 1 by repeated squaring."""
+    square, result = x, None
+    while n:
+        if n & 1:
+            result = square if result is None else result * square
+        n >>= 1
+        if n:
+            square = square * square
+    np.copyto(out, result)
+'''
+NEGATIVE = '''
+def negative_power(x, n, out):
+    """x^-n for n >= 1: the reciprocal of repeated squares."""
+    square, result = x, None
+    while n:
+        if n & 1:
+            result = square if result is None else result * square
+        n >>= 1
+        if n:
+            square = square * square
+    np.divide(1, result, out=out)
+'''
+RSQRT = '''
+def reciprocal_root(x, out):
+    """x^(-1/2)."""
+    np.sqrt(x, out=out)
+    np.divide(1, out, out=out)
+'''
+WHERE = '''
+def where(condition, a, b, out):
+    """a where the condition is not 0, else b."""
+    asked = condition if getattr(condition, "dtype", None) == bool else np.not_equal(condition, 0)
+    np.copyto(out, b)
+    np.copyto(out, a, where=asked)
+'''
+LOGSUMEXP = '''
+def logsumexp(x, axis, out):
+    """log(sum(exp(x))), the largest entry taken out first."""
+    top = np.maximum.reduce(x, axis=axis, keepdims=True)
+    top[~np.isfinite(top)] = 0
+    np.add.reduce(np.exp(x - top), axis=axis, out=out)
+    np.log(out, out=out)
+    np.add(out, top.reshape(out.shape), out=out)
+'''
+NORM = '''
+def norm(x, axis, out):
+    """sqrt(sum(x * x)), scaled by the largest entry so that no square overflows or vanishes."""
+    top = np.maximum.reduce(np.abs(x), axis=axis, keepdims=True, initial=0)
+    scale = np.where((top == 0) | np.isinf(top), 1, top).astype(x.dtype)
+    part = x / scale
+    np.add.reduce(part * part, axis=axis, out=out)
+    np.sqrt(out, out=out)
+    np.multiply(out, scale.reshape(out.shape), out=out)
+'''
+SOFTMAX = '''
+def softmax(x, axis, out):
+    """exp(x) / sum(exp(x)), the largest entry taken out first."""
+    np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=out)
+    np.exp(out, out=out)
+    np.divide(out, np.add.reduce(out, axis=axis, keepdims=True), out=out)
+'''
+LOG_SOFTMAX = '''
+def log_softmax(x, axis, out):
+    """x - log(sum(exp(x))), the largest entry taken out first."""
+    np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=out)
+    np.subtract(out, np.log(np.add.reduce(np.exp(out), axis=axis, keepdims=True)), out=out)
+'''
+
+PRIMITIVES: dict[str, Op] = {
+    **{name: ufunc(name) for name in ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "asin": ufunc("arcsin"),
+    "acos": ufunc("arccos"),
+    "atan": ufunc("arctan"),
+    "abs": ufunc("abs"),
+    "sign": ufunc("sign"),
+    "sigmoid": helper("sigmoid", SIGMOID, in_place=True),
+    "softplus": helper("softplus", SOFTPLUS, in_place=True),
+    "erf": helper("erf", ERF, in_place=True),
+    "relu": Op("np.maximum({0}, 0, out={out})", in_place=True),
+    "step": Op("np.greater({0}, 0, out={out})", in_place=True),
+    "pow": Op("np.power({0}, {p0}, out={out})", in_place=True),
+    "power": ufunc("power", 2),
+    "max": ufunc("maximum", 2),
+    "min": ufunc("minimum", 2),
+    "<": ufunc("less", 2),
+    "<=": ufunc("less_equal", 2),
+    ">": ufunc("greater", 2),
+    ">=": ufunc("greater_equal", 2),
+    "==": ufunc("equal", 2),
+    "where": helper("where", WHERE, 3),
+    "amax": Op("np.maximum.reduce({0}, axis={p0}, out={out})"),
+    "amin": Op("np.minimum.reduce({0}, axis={p0}, out={out})"),
+    "prod": Op("np.multiply.reduce({0}, axis={p0}, out={out})"),
+    "logsumexp": helper("logsumexp", LOGSUMEXP, params=1),
+    "norm": helper("norm", NORM, params=1),
+    "softmax": helper("softmax", SOFTMAX, params=1, in_place=True),
+    "log_softmax": helper("log_softmax", LOG_SOFTMAX, params=1, in_place=True),
+    "concat": Op("np.copyto({out}, {0})"),  # each part; the planner writes most parts in place
+    "part": Op("np.copyto({out}, {0})"),  # a view; copied only as a result
+}
+STRUCTURE: dict[str, Op] = {
+    "add": ufunc("add", 2),
+    "subtract": ufunc("subtract", 2),
+    "multiply": ufunc("multiply", 2),
+    "square": ufunc("square"),
+    "sqrt": ufunc("sqrt"),
+    "reciprocal": Op("np.divide(1, {0}, out={out})", in_place=True),
+    "reciprocal_root": helper("reciprocal_root", RSQRT, in_place=True),
+    "natural_power": helper("natural_power", NATURAL, params=1, in_place=True),
+    "negative_power": helper("negative_power", NEGATIVE, params=1, in_place=True),
+    "dot": Op("np.dot({0}, {1}, out={out})"),
+    "matmul": Op("np.matmul({0}, {1}, out={out})"),
+    "sum": Op("np.add.reduce({0}, axis={p0}, out={out})"),
+    "fold": Op("np.einsum({0}, {p0}, {1}, {p0}, {p1}, out={out})"),
+    "copy": Op('np.copyto({out}, {0}, casting="same_kind")'),
+    "fill": Op("{out}.fill({0})"),
+    "ones": Op("{out}.fill(1)"),
+    "transpose": Op("{0}.transpose({p})"),
+    "reshape": Op("{0}.reshape({p})"),
+    "index": Op("{0}[{p}]"),
+    "diagonal": Op("np.einsum({0}, {p0}, {p1})"),
+}
+OPS: dict[str, Op] = {**PRIMITIVES, **STRUCTURE}
+
+COMPARISONS = frozenset({"<", "<=", ">", ">=", "=="})
+REDUCTIONS = frozenset({"amax", "amin", "prod", "logsumexp", "norm", "softmax", "log_softmax"})
+IN_PLACE = frozenset(name for name, op in OPS.items() if op.in_place)
+POWERS = {
+    Fraction(2): "square",
+    Fraction(1, 2): "sqrt",
+    Fraction(-1): "reciprocal",
+    Fraction(-1, 2): "reciprocal_root",
+}
+
+# ---------------------------------------------------------------- constants, folded when planning
+
+Fold = Callable[[Sequence[float], Sequence[Any], int], float]  # (arguments, params, entries reduced)
+
+
+def safe(f: Callable[..., float]) -> Fold:
+    """f as numpy has it: inf where it overflows, nan where it is not defined."""
+
+    def fold(args: Sequence[float], params: Sequence[Any], n: int) -> float:
+        try:
+            return float(f(*args))
+        except OverflowError:
+            return math.inf
+        except (ValueError, ZeroDivisionError):
+            return math.nan
+
+    return fold
+
+
+def logarithm(x: float) -> float:
+    return -math.inf if x == 0 else math.log(x)
+
+
+def logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x > -700 else math.exp(x)
+
+
+def raised(args: Sequence[float], params: Sequence[Any], n: int) -> float:
+    (x,), (q,) = args, params
+    if x == 0 and q < 0:
+        return math.inf
+    return safe(lambda: x ** (int(q) if q.denominator == 1 else float(q)))((), (), 0)
+
+
+FOLD: dict[str, Fold] = {
+    **{name: safe(getattr(math, name)) for name in ("exp", "expm1", "sin", "cos", "tan", "asin", "acos", "atan")},
+    **{name: safe(getattr(math, name)) for name in ("sinh", "cosh", "tanh", "log1p", "erf")},
+    "log": safe(logarithm),
+    "abs": safe(abs),
+    "sign": safe(lambda x: (x > 0) - (x < 0)),
+    "sigmoid": safe(logistic),
+    "softplus": safe(lambda x: max(x, 0) + math.log1p(math.exp(-abs(x)))),
+    "relu": safe(lambda x: max(x, 0)),
+    "step": safe(lambda x: x > 0),
+    "pow": raised,
+    "power": safe(lambda x, y: x**y),
+    "max": safe(max),
+    "min": safe(min),
+    "<": safe(lambda a, b: a < b),
+    "<=": safe(lambda a, b: a <= b),
+    ">": safe(lambda a, b: a > b),
+    ">=": safe(lambda a, b: a >= b),
+    "==": safe(lambda a, b: a == b),
+    "where": safe(lambda c, a, b: a if c else b),
+    "part": safe(lambda x: x),
+    "amax": safe(lambda x: x),
+    "amin": safe(lambda x: x),
+    "prod": lambda args, params, n: safe(lambda: args[0] ** n)((), (), 0),
+    "logsumexp": lambda args, params, n: args[0] + math.log(n),
+    "norm": lambda args, params, n: abs(args[0]) * math.sqrt(n),
+    "softmax": lambda args, params, n: 1 / n,
+    "log_softmax": lambda args, params, n: -math.log(n),
+}

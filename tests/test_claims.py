@@ -1,0 +1,143 @@
+"""Gradients print as a person would write them, and read back as the same objects."""
+
+from __future__ import annotations
+
+import pytest
+
+import einstan as es
+
+from .models import MODELS, Model
+
+DENSE = """
+Z[b,j] = X[b,K] W[K,j] + c[j]
+Y[b,j] = tanh(Z[b,j])
+L = (Y[B,J] - T[B,J]) (Y[B,J] - T[B,J])
+"""
+
+PRINTED = [
+    (
+        "the dense layer",
+        DENSE,
+        ["W", "c"],
+        """
+        ∂L/∂Y[b,j] = 2 (Y[b,j] - T[b,j])
+        ∂L/∂Z[b,j] = ∂L/∂Y[b,j] (1 - Y[b,j]^2)
+        ∂L/∂W[k,j] = X[B,k] ∂L/∂Z[B,j]
+        ∂L/∂c[j] = ∂L/∂Z[B,j] 1[B]
+        """,
+    ),
+    (
+        "only what wrt needs",
+        DENSE,
+        ["Y"],
+        "∂L/∂Y[b,j] = 2 (Y[b,j] - T[b,j])",
+    ),
+    (
+        "the forget gate: the blocks of W",
+        "f[j] = sigmoid(W[j,K] [h[K], x[K]]_K + c[j])\nL = g[J] f[J]",
+        ["W", "c", "h", "x"],
+        """
+        ∂L/∂f[j] = g[j]
+        u[j] = ∂L/∂f[j] f[j] (1 - f[j])
+        ∂L/∂W[j,k] = u[j] [h[k], x[k]]_k
+        ∂L/∂c[j] = u[j]
+        ∂L/∂h[k] = u[J] W[J,k=0:size(h,1)]
+        ∂L/∂x[k] = u[J] W[J,k=size(h,1):size(W,2)]
+        """,
+    ),
+    (
+        "two names of equal value are two variables",
+        "P[i] = exp(x[i])\nQ[i] = exp(x[i])\nL = P[I] Q[I]",
+        ["P", "x"],
+        """
+        ∂L/∂Q[i] = P[i]
+        ∂L/∂P[i] = Q[i]
+        ∂L/∂x[i] = P[i] ∂L/∂P[i] + Q[i] ∂L/∂Q[i]
+        """,
+    ),
+    (
+        "softmax",
+        "A[t,s] = softmax[s](S[t,s])\nL = A[T,S] G[T,S]",
+        ["S"],
+        """
+        ∂L/∂A[t,s] = G[t,s]
+        ∂L/∂S[t,s] = A[t,s] (∂L/∂A[t,s] - ∂L/∂A[t,U] A[t,U])
+        """,
+    ),
+    ("a trace", "L = A[I,I]", ["A"], "∂L/∂A[i,j] = delta[i,j]"),
+    ("a diagonal", "L = A[I,I] b[I]", ["A"], "∂L/∂A[i,j] = b[i] delta[i,j]"),
+    ("an opaque function", "y[i] = f(x[i])\nL = y[I] y[I]", ["x"], "∂L/∂y[i] = 2 y[i]\n∂L/∂x[i] = ∂L/∂y[i] f'(x[i])"),
+    (
+        "an opaque loss and a row-wise activation, as the article has them",
+        "Z[i,j] = X[i,K] W[K,j]\nY[i,j] = f[j](Z[i,K])\nL = loss(Y[:])",
+        ["W"],
+        """
+        ∂L/∂Z[i,j] = ∂L/∂Y[i,K] ∂Y[i,K]/∂Z[i,j]
+        ∂L/∂W[k,j] = X[I,k] ∂L/∂Z[I,j]
+        """,
+    ),
+    ("independence is a proved zero", "y = 2 a\nz = 3 b\nL = y + 0 z", ["b"], "∂L/∂b = 0"),
+    ("a mean", "m = mean[i](x[i])\nL = m^2", ["x"], "∂L/∂m = 2 m\n∂L/∂x[i] = ∂L/∂m / size(x,1)"),
+]
+
+
+def text_of(lines: str) -> str:
+    return "\n".join(line.strip() for line in lines.strip().splitlines())
+
+
+@pytest.mark.parametrize(("text", "wrt", "printed"), [row[1:] for row in PRINTED], ids=[row[0] for row in PRINTED])
+def test_printed_gradient(text: str, wrt: list[str], printed: str) -> None:
+    p = es.parse(text)
+    g = p.grad("L", wrt)
+    assert str(g) == text_of(printed)
+    assert es.parse(f"{p}\n{g}") == g
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_every_model_reads_back(model: Model) -> None:
+    p = es.parse(model.text)
+    g = p.grad(model.of, list(model.wrt))
+    again = es.parse(f"{p}\n{g}")
+    assert es.parse(str(p)) == p
+    assert again == g and again != p
+    assert all(node is not None for claim in again.claim_nodes for node in claim)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_every_derivative_on_a_right_side_is_a_line(model: Model) -> None:
+    import re
+
+    lines = str(es.parse(model.text).grad(model.of, list(model.wrt))).splitlines()
+    heads = {re.match(r"∂\w+/∂[^\[=]+", line)[0].strip() for line in lines if line.startswith("∂")}
+    used = {m.strip() for line in lines for m in re.findall(rf"∂{model.of}/∂[^\[=\s)]+", line.split(" = ", 1)[1])}
+    assert used <= heads
+
+
+def test_shuffled_statements_give_the_same_objects() -> None:
+    lines = DENSE.strip().splitlines()
+    p, q = es.parse("\n".join(lines)), es.parse("\n".join(reversed(lines)))
+    assert p == q
+    assert p.grad("L", ["W"]) == q.grad("L", ["W"])
+
+
+def test_expression_in_context_is_the_same_object() -> None:
+    p = es.parse(DENSE)
+    assert p.expr("tanh(Z[b,j])").node is p["Y"].node
+    assert p.expr("W[K,j] X[b,K] + c[j]").axes == ("j", "b")
+    assert es.parse(DENSE).expr("c[j] + X[b,K] W[K,j]").node is es.parse(DENSE).expr("X[b,N] W[N,j] + c[j]").node
+
+
+UNKNOWN = [
+    (lambda p: p.grad("L", "V"), es.EinstanNameError, "V"),
+    (lambda p: p.grad("M", "W"), es.EinstanNameError, "M"),
+    (lambda p: p.grad("X", "W"), es.EinstanNameError, "X"),
+    (lambda p: p.grad("Y", "W"), es.EinstanDerivativeError, "scalar"),
+    (lambda p: p["Q"], es.EinstanNameError, "Q"),
+    (lambda p: p.vjp("Y", "W", "X"), es.EinstanNameError, "X"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "word"), UNKNOWN)
+def test_unknown_names_are_refused(call, kind, word) -> None:
+    with pytest.raises(kind, match=word):
+        call(es.parse(DENSE))
