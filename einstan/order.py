@@ -298,15 +298,22 @@ def quietly(job: Callable[[], Any]) -> Any:
         random.setstate(state)
 
 
-def by_name(terms: Sequence[Labels], out: Labels, sizes: dict[int, int], optimize: str) -> Path:
-    """The path of one of opt_einsum's methods."""
+def check_method(optimize: str) -> Any:
+    """opt_einsum's method of that name; None for einstan's own."""
+    if optimize == "auto":
+        return None
     try:
-        method = paths.get_path_fn(optimize)
+        return paths.get_path_fn(optimize)
     except KeyError:
         raise EinstanError(
             f"There is no order of multiplication called {optimize[:60]!r}.",
             'Write optimize="auto", "greedy", "dp", "optimal", "branch-2" or "random-greedy".',
         ) from None
+
+
+def by_name(terms: Sequence[Labels], out: Labels, sizes: dict[int, int], optimize: str) -> Path:
+    """The path of one of opt_einsum's methods."""
+    method = check_method(optimize)
     at_least_one = {label: max(1, d) for label, d in sizes.items()}
     found = quietly(lambda: method([frozenset(own) for own in terms], frozenset(out), at_least_one))
     return pairwise(found, len(terms))

@@ -114,15 +114,15 @@ class Program:
         return tuple(self.forms(claim) for claim in self.checked.claims)
 
     def forms(self, claim: Any) -> tuple[Node | None, ...]:
-        axes: tuple[str, ...] | None = None
         nodes: list[Node | None] = []
+        first: dict[str, Dim] = {}
         for form, tree in zip(claim.forms, claim.claim.forms, strict=True):
             if form.scope is None:
                 nodes.append(None)
                 continue
             value = lower_expr(self.checked, form.scope, tree, self.derivatives)
-            axes = value.axes if axes is None else axes
-            nodes.append(simplify([pattern(value.node, value.axes, axes, form.axes)])[0])
+            first = first or form.axes
+            nodes.append(simplify([pattern(value.node, value.axes, tuple(first), first)])[0])
         return tuple(nodes)
 
     @property

@@ -34,7 +34,13 @@ class Builder:
         return Value(self.count - 1, tuple(shape), dtype, kind)
 
     def step(
-        self, op: str, args: Sequence[Arg | Fraction], out: Value, params: tuple[Any, ...] = (), formula: str = "", flops: int = 0
+        self,
+        op: str,
+        args: Sequence[Arg | Fraction],
+        out: Value,
+        params: tuple[Any, ...] = (),
+        formula: str = "",
+        flops: int = 0,
     ) -> Value:
         """Append `out = op(args)`; fractions become floats, integers stay exact in integer results."""
         plain = tuple([scalar(a, out.dtype) if isinstance(a, Fraction) else a for a in args])
@@ -59,7 +65,15 @@ class Builder:
             target = self.value(shape, dtype, "constant" if constant else "work")
         return self.step(op, args, target, params, f"{target_name(target)}{formula}" if formula else "", flops)
 
-    def once(self, key: tuple[Any, ...], op: str, args: Sequence[Arg | Fraction], shape: Sequence[int], dtype: DType, **more: Any) -> Value:
+    def once(
+        self,
+        key: tuple[Any, ...],
+        op: str,
+        args: Sequence[Arg | Fraction],
+        shape: Sequence[int],
+        dtype: DType,
+        **more: Any,
+    ) -> Value:
         """The same computation asked for again is the same value."""
         found = self._views.get(key)
         if found is None:
@@ -76,7 +90,15 @@ class Builder:
 
     def scaled(self, v: Value, factor: Number) -> Value:
         """factor times v, once for all users."""
-        return self.once(("scaled", v, factor), "multiply", [v, factor], v.shape, v.dtype, formula=f" = {float(factor):g} v{v.storage.number}", flops=v.size)
+        return self.once(
+            ("scaled", v, factor),
+            "multiply",
+            [v, factor],
+            v.shape,
+            v.dtype,
+            formula=f" = {float(factor):g} v{v.storage.number}",
+            flops=v.size,
+        )
 
     def packed(self, v: Value) -> Value:
         """A contiguous copy, unless it is one."""

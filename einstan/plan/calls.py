@@ -40,7 +40,9 @@ def lower_call(low: Lowering, node: Node) -> Shown:
     if node.prim.name in REDUCTIONS:
         return reduction(low, node)
     if not node.prim.entrywise:
-        raise EinstanError(f"The function {str(node.params[0])[:60]!r} is not known.", "Bind it: compile(functions={...}).")
+        raise EinstanError(
+            f"The function {str(node.params[0])[:60]!r} is not known.", "Bind it: compile(functions={...})."
+        )
     return applied(low, node, node.prim.name, arguments(low, node))
 
 
@@ -89,7 +91,9 @@ def power(low: Lowering, y: Call) -> Shown:
         return applied(low, y, op, args)
     if q.denominator == 1 and abs(q) <= MAX_MULTIPLIED:
         return applied(low, y, "natural_power" if q > 0 else "negative_power", args, (abs(int(q)),))
-    return applied(low, y, "pow", args, (int(q) if q.denominator == 1 and low.facts.computed(y).kind in "iu" else float(q),))
+    return applied(
+        low, y, "pow", args, (int(q) if q.denominator == 1 and low.facts.computed(y).kind in "iu" else float(q),)
+    )
 
 
 def condition(low: Lowering, y: Call) -> Shown:
@@ -128,7 +132,9 @@ def part(low: Lowering, y: Call) -> Shown:
     axis, begin, end = axis_of(y), *(low.facts.size(d) for d in y.params[1:])  # type: ignore[arg-type]
     size = low.facts.shape[y.operands[0]][axis]
     if not 0 <= begin <= end <= size:
-        raise EinstanShapeError(f"The part {begin}:{end} does not lie in an axis of size {size}.", "Correct its bounds.")
+        raise EinstanShapeError(
+            f"The part {begin}:{end} does not lie in an axis of size {size}.", "Correct its bounds."
+        )
     (s,) = arguments(low, y)
     s = solid(low, s, y.operands[0])
     if not isinstance(s.value, Value) or s.axes[axis] is None:

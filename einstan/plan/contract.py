@@ -47,9 +47,7 @@ class Job:
         """`[b,j] = v0[b,K] v1[K,j]`: summed letters are capital."""
         kept = {label: self.letters[label] for label in labels}
         left = f"[{','.join(kept.values())}]" if kept else ""
-        right = " ".join(
-            [shown(v, [kept.get(x) or self.letters[x].capitalize() for x in own]) for v, own in terms]
-        )
+        right = " ".join([shown(v, [kept.get(x) or self.letters[x].capitalize() for x in own]) for v, own in terms])
         return f"{left} = {right}"
 
 
@@ -186,7 +184,9 @@ def folded(job: Job, left: Term, right: Term) -> Term:
     formula, flops = job.formula(kept, left, right), 2 * left.value.size
     if left.value.size > FOLD_WITHOUT_ARRAY:
         return Term(fold(job, args, order, kept, formula, flops), kept)
-    both = b.compute("multiply", args, job.shape(order), job.dtype, None, (), job.formula(order, left, right), left.value.size)
+    both = b.compute(
+        "multiply", args, job.shape(order), job.dtype, None, (), job.formula(order, left, right), left.value.size
+    )
     return total(job, Term(both, order))
 
 
@@ -224,7 +224,9 @@ def matrices(job: Job, left: Term, right: Term) -> Term:
     return Term(job.target, job.out)
 
 
-def into(job: Job, args: list[Value], batch: Labels, m: Labels, n: Labels, out: Value | None, formula: str, flops: int) -> Value:
+def into(
+    job: Job, args: list[Value], batch: Labels, m: Labels, n: Labels, out: Value | None, formula: str, flops: int
+) -> Value:
     """dot where it does (0.3 µs less than matmul), else matmul."""
     merged = [job.volume(group) for group in (m, n) if group or batch]
     shape = (*job.shape(batch), *merged)

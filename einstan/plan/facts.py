@@ -122,7 +122,9 @@ def fold_call(y: Call, facts: Facts) -> Number | None:
     if rule is None:
         return None
     inner, outer = (facts.shape[n] for n in (y.operands[0], y))
-    reduced = math.prod(inner[len(inner) - y.params[0] :]) if y.prim.name in REDUCING and isinstance(y.params[0], int) else 1
+    reduced = (
+        math.prod(inner[len(inner) - y.params[0] :]) if y.prim.name in REDUCING and isinstance(y.params[0], int) else 1
+    )
     del outer
     return rule([as_float(facts.number[o]) for o in y.operands], y.params, reduced)
 

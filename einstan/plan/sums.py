@@ -15,7 +15,12 @@ from .contract import Term, aligned
 from .shown import Lowering, Shown, align, carried, copied, labels_of, letters_in, operand_of, subscripted
 from .values import Number, Value
 
-ADDITION = {(1, 1): ("add", False, 1), (1, -1): ("subtract", False, 1), (-1, 1): ("subtract", True, 1), (-1, -1): ("add", False, -1)}
+ADDITION = {
+    (1, 1): ("add", False, 1),
+    (1, -1): ("subtract", False, 1),
+    (-1, 1): ("subtract", True, 1),
+    (-1, -1): ("add", False, -1),
+}
 
 
 class Run(NamedTuple):
@@ -63,7 +68,9 @@ def scaled(low: Lowering, a: Node, s: Shown, r: Fraction, target: Value | None) 
     letters = low.build.subscripts(a.shape)
     formula = f"{subscripted(letters)} = {float(r):g} {letters_in(s, letters)}"
     view = align(low, s, order)
-    return Shown(low.build.compute("multiply", [view, r], target.shape, target.dtype, target, (), formula, view.size), order)
+    return Shown(
+        low.build.compute("multiply", [view, r], target.shape, target.dtype, target, (), formula, view.size), order
+    )
 
 
 def chain(low: Lowering, a: Node, total: Number, terms: Sequence[tuple[Fraction, Shown]]) -> Shown:
@@ -114,7 +121,11 @@ def plus(low: Lowering, a: Node, x: Run, y: Run, last: bool) -> Run:
 
 
 def with_diagonals(
-    low: Lowering, a: Node, total: Number, plain: Sequence[tuple[Fraction, Shown]], diagonals: Sequence[tuple[Fraction, Shown]]
+    low: Lowering,
+    a: Node,
+    total: Number,
+    plain: Sequence[tuple[Fraction, Shown]],
+    diagonals: Sequence[tuple[Fraction, Shown]],
 ) -> Shown:
     """The plain terms in an array of their own, then each diagonal added in its place."""
     dtype, order = low.facts.computed(a), tuple(range(a.rank))
@@ -136,5 +147,7 @@ def with_diagonals(
         term = aligned(low.build, Term(low.build.cast(run.shown.value, dtype), carried(s)), distinct)
         seen = [letters[labels.index(label)] for label in labels]
         formula = f"{subscripted(seen)} {'+' if run.sign > 0 else '-'}= {letters_in(s, letters)}"
-        low.build.compute("add" if run.sign > 0 else "subtract", [place, term], place.shape, dtype, place, (), formula, place.size)
+        low.build.compute(
+            "add" if run.sign > 0 else "subtract", [place, term], place.shape, dtype, place, (), formula, place.size
+        )
     return Shown(out, order)

@@ -157,7 +157,7 @@ class Writer:
         for n in sums:
             if first_coef(factors[n].node) < 0:
                 coef, factors = turn(coef, factors, n)
-        mixed = [n for n in sums if factors[n].q % 2 and any(c.rational < 0 for c in coefs_of(factors[n].node))]
+        mixed = [n for n in sums if factors[n].q % 2 and is_difference(factors[n].node)]
         return turn(coef, factors, mixed[0]) if coef.rational < 0 and mixed else (coef, factors)
 
     def factor_order(self, f: Factor, letters: tuple[str, ...]) -> tuple[object, ...]:
@@ -239,7 +239,8 @@ class Writer:
     def compare(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         left = yield self.write(y.operands[0], letters, scope)
         right = yield self.write(y.operands[1], letters, scope)
-        return ast.Group(ast.Compare(y.prim.name, without_zero_axes(left), without_zero_axes(right)))
+        sides = [bracket_compare(without_zero_axes(side)) for side in (left, right)]
+        return ast.Compare(y.prim.name, *sides)
 
     def concat(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         axis = y.params[0]
@@ -421,9 +422,10 @@ def is_sum(node: Node) -> bool:
     return isinstance(node, Add) and len(node.operands) > 1
 
 
-def coefs_of(node: Node) -> tuple[Coef, ...]:
-    assert isinstance(node, Add)
-    return node.coefs
+def is_difference(a: Node) -> bool:
+    """Whether the sum reads as well when turned: some term is negative, and none is a number."""
+    assert isinstance(a, Add)
+    return any(c.rational < 0 for c in a.coefs) and all(leaves_of(o) for o in a.operands)
 
 
 def turn(coef: Coef, factors: list[Factor], n: int) -> tuple[Coef, list[Factor]]:
@@ -507,6 +509,10 @@ def strip(n: int, prime: int) -> int:
 
 def bracket_sum(expr: ast.Expr) -> ast.Expr:
     return ast.Group(expr) if isinstance(expr, ast.Sum | ast.Compare | ast.Odot) else expr
+
+
+def bracket_compare(expr: ast.Expr) -> ast.Expr:
+    return ast.Group(expr) if isinstance(expr, ast.Compare) else expr
 
 
 def bracket_product(expr: ast.Expr) -> ast.Expr:

@@ -7,10 +7,11 @@ then all sizes at once. Claims are read last and change nothing: a form with an 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import cast
 
-from ..dims import Dim, Sizes
+from ..dims import Dim, SizeClash, Sizes
 from ..errors import EinstanError, EinstanIndexError, EinstanShapeError, Span
 from .arrays import size_mismatch
 from .ast import Claim, Definition, Derivative, Expr, Fact, Label, Module, SizeIs, Tensor, postorder
@@ -64,13 +65,13 @@ class Program:
         self.readers: list[tuple[Expr, Reader]] = []
         shapes = {n: raw_shape(n, dims) for n, dims in context.shapes.items()} if context else {}
         fixed = dict(context.fixed) if context else {}
-        self.known = Known(self.sizes, shapes, self.roster.uses, frozenset(), fixed, module.source)
+        self.known = Known(self.sizes, shapes, self.roster.uses, fixed, module.source)
         self.memo: dict[Dim, Dim] = {}
         self.left_only: list[tuple[str, Side, Tensor]] = []
 
     def checked(self) -> Checked:
         context, statements = self.context, self.module.statements
-        self.known.fixed.update(fixed_sizes(statements))
+        self.known.fixed.update(fixed_sizes(statements, self.module.source))
         self.roster.read_all(statements)
         self.roster.settle(allow_inputs=True)
         definitions = self.roster.definitions
@@ -82,7 +83,7 @@ class Program:
         facts = tuple(s for s in statements if isinstance(s, Fact))
         for fact in facts:
             self.fact(fact)
-        self.sizes.recheck()
+        self.recheck()
         self.follow([place for _, reader in self.readers for place in reader.unknown])
         self.known_left_sides()
         claims = tuple(self.claim(s) for s in statements if isinstance(s, Claim))
@@ -227,15 +228,25 @@ class Program:
                     spans=(side.span,),
                 )
 
+    def recheck(self) -> None:
+        """Equations that no symbol solved at first are tried again, now that more is known."""
+        try:
+            self.sizes.recheck()
+        except SizeClash:
+            for _, reader in self.readers:
+                for e in reader.equations:
+                    left, right = self.sizes.resolve(e.left.dim), self.sizes.resolve(e.right.dim)
+                    if (left - right).value:
+                        raise reader.clash(e.index, replace(e.left, dim=left), replace(e.right, dim=right)) from None
+            raise AssertionError("a size clash comes from an equation; this is a bug of einstan") from None
+
     # ---------------------------------------------------------------- claims
 
     def claim(self, claim: Claim) -> CheckedClaim:
         """Each form in sizes of the claim's own, which a form with an error leaves as they were."""
         own = layered(self.sizes)
-        trial = Program.__new__(Program)
-        trial.module, trial.context, trial.roster = self.module, self.context, self.roster
-        trial.sizes, trial.memo, trial.readers, trial.left_only = own, {}, [], []
-        trial.known = replace(self.known, sizes=own)
+        trial = copy(self)
+        trial.sizes, trial.memo, trial.known = own, {}, replace(self.known, sizes=own)
         head = claim.forms[0]
         bare = isinstance(head, Derivative) and is_bare(head, self.known.shapes)
         raw: list[tuple[Reader, Axes] | EinstanError] = []
@@ -246,11 +257,9 @@ class Program:
             before = before if isinstance(result, EinstanError) else result[1]
         if bare:
             raw.insert(0, trial.bare_head(cast(Derivative, head), raw))
-        own.binding = {s: own.resolve(d) for s, d in own_entries(own).items()}
-        trial.sizes, trial.memo = layered(self.sizes), {}
-        trial.sizes.binding.update(own.binding)
         forms = tuple(trial.finished(result) for result in raw)
-        return CheckedClaim(claim, forms, own.binding)
+        binding = {s: own.resolve(Dim.symbol(s)) for s in dict(own_entries(own))}
+        return CheckedClaim(claim, forms, binding)
 
     def form(self, form: Expr, before: Axes) -> tuple[Reader, Axes] | EinstanError:
         saved = dict(own_entries(self.sizes))
@@ -320,10 +329,18 @@ def input_shape(name: str, hints: tuple[str, ...], roster: Roster) -> tuple[Side
     return tuple(Side(Dim.symbol(f"{name}.{axis}"), name, span) for axis in range(len(hints)))
 
 
-def fixed_sizes(statements: Iterable[object]) -> dict[str, Side]:
+def fixed_sizes(statements: Iterable[object], source: str) -> dict[str, Side]:
     """What `size n = 5` says."""
     found: dict[str, Side] = {}
     for s in statements:
         if isinstance(s, SizeIs):
-            found.setdefault(s.index.name, Side(Dim.of(s.value), f"`size {s.index.name}`", s.span))
+            side = Side(Dim.of(s.value), f"`size {s.index.name}`", s.span)
+            first = found.setdefault(s.index.name, side)
+            if first.dim != side.dim:
+                raise EinstanNameError(
+                    f"The size of {s.index.name} is given twice.",
+                    "Leave one of the two out.",
+                    source=source,
+                    spans=(first.span, s.span),
+                )
     return found

@@ -79,7 +79,7 @@ def scan(text: str) -> Iterator[Token]:
             spaced = True
             continue
         for token in TOKENS[str(kind)](text, match):
-            yield token._replace(spaced=token.spaced or spaced)
+            yield token._replace(spaced=True) if spaced else token
             spaced = False
         if kind == "newline":
             spaced = True

@@ -82,7 +82,6 @@ class Known:
     sizes: Sizes
     shapes: dict[str, tuple[Side, ...]]
     uses: dict[str, Span | None]
-    defined: frozenset[str]
     fixed: dict[str, Side]
     source: str
 

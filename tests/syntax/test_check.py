@@ -221,6 +221,7 @@ ERRORS = [
     ("y[k] = x[k=3:2]", EinstanShapeError, "low to high", ["k=3:2"]),
     ("y = size(h,3) h[I,J] h[I,J]", EinstanShapeError, "no axis 3", ["size(h,3)", "h[I,J]"]),
     ("y = a; y = b", EinstanNameError, "defined twice", ["y", "y"]),
+    ("size n = 5; size n = 6", EinstanNameError, "given twice", ["size n = 5", "size n = 6"]),
     ("y = a + y", EinstanNameError, "circle: y needs y", ["y"]),
     ("a = b; b = c; c = a", EinstanNameError, "a needs b needs c needs a", ["a", "b", "c"]),
     ("y[i] = f(x[i]) + f[i]", EinstanNameError, "function and as a tensor", ["f", "f[i]"]),

@@ -1,0 +1,546 @@
+"""kernel: what `compile` returns: formulas bound to sizes and dtypes as arrays come, cached, run.
+
+Laws: a plan runs only on arrays of exactly the shapes and dtypes it was made for; inputs are never written; results
+are fresh arrays that share no memory with anything; a workspace belongs to one call at a time, so that a kernel may be
+called from many threads; an exception leaves everything usable.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+import numpy as np
+
+from .dims import Env, single_symbol
+from .emit import Functions, compiled, emit
+from .errors import EinstanError, EinstanNameError, EinstanShapeError, MissingBackendError
+from .ir import Node, Shape
+from .order import check_method
+from .plan import Plan, Step, plan
+from .plan.dtypes import default_float
+
+Array = np.ndarray[Any, Any]
+DType = np.dtype[Any]
+Key = tuple[tuple[tuple[int, ...], DType], ...]
+
+NOMINAL_SIZE: Final = 128  # of an axis that nothing is known of, for `source`, `steps` and `cost` before a call
+MEMORY_SHARE: Final = 0.8  # of what is available, where no limit is given
+PLANS_KEPT: Final = 64
+OWN_ERRSTATE: Final = int(np.__version__.split(".")[0]) >= 2  # numpy 2 keeps it in a context variable
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one call: multiply and add are two flops, an entrywise function one per element; bytes are read and
+    written; the peak is workspace, constants and results together."""
+
+    flops: int
+    bytes: int
+    peak_bytes: int
+
+
+class Kernel:
+    """A program for numpy: call it with arrays by keyword or one mapping.
+
+    `inputs` are the names it reads with a letter for each axis. `source`, `steps`, `cost` speak of the last call; before
+    the first, of nominal sizes (`sizes` by letter or by input, else 128 for each axis).
+    """
+
+    __slots__ = (
+        "_build",
+        "_explain",
+        "_finite",
+        "_known",
+        "_limit",
+        "_names",
+        "_pack",
+        "_shapes",
+        "_sizes",
+        "_state",
+        "inputs",
+        "optimize",
+    )
+    inputs: Mapping[str, tuple[str, ...]]
+    optimize: str
+
+    def __init__(
+        self,
+        inputs: Mapping[str, tuple[str, ...]],
+        shapes: Mapping[str, Shape],
+        build: Callable[[Env], list[Node]],
+        pack: Callable[[list[Any]], Any],
+        known: frozenset[str] = frozenset(),
+        explain_mismatch: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None = None,
+        backend: str = "numpy",
+        optimize: str = "auto",
+        memory_limit: int | None = None,
+        sizes: Mapping[str, Any] | None = None,
+        check_finite: bool = False,
+    ) -> None:
+        if backend != "numpy":
+            raise MissingBackendError(f"The backend {backend[:60]!r} is not built yet.", 'Write backend="numpy".')
+        check_method(optimize)
+        fields: dict[str, Any] = {
+            "inputs": dict(inputs),
+            "optimize": optimize,
+            "_names": tuple(inputs),
+            "_shapes": dict(shapes),
+            "_build": build,
+            "_pack": pack,
+            "_known": frozenset(known) - set(inputs),
+            "_explain": explain_mismatch,
+            "_limit": memory_limit,
+            "_sizes": dict(sizes or {}),
+            "_finite": check_finite,
+            "_state": State(),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Kernel can't be changed; compile another one")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in self.inputs.items())
+        return f"<Kernel of {shown[:100] or 'nothing'}, numpy>"
+
+    # ------------------------------------------------------------ calling
+
+    def __call__(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
+        """The results for these arrays: fresh arrays, nested as they were asked for."""
+        given = named if arrays is None else {**arrays, **named}
+        bound = self._state.bound
+        if bound is not None and len(given) == bound.count:
+            values = [given.get(name) for name in self._names]
+            if bound.fits(values):
+                return self._pack(self._checked(bound.call(values)))
+        bound, values = self._bind(given)
+        return self._pack(self._checked(bound.call(values)))
+
+    def into(self, outs: Any, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
+        """The results written into the arrays `outs` (nested like the results), which may overlap the inputs."""
+        bound, values = self._bind(named if arrays is None else {**arrays, **named})
+        places = list(flattened(outs, self._pack(list(range(len(bound.plan.results))))))
+        check_places(places, bound.plan)
+        if direct(places, values, bound.plan):
+            self._checked(bound.call(values, tuple(places)))
+        else:
+            for place, found in zip(places, self._checked(bound.call(values)), strict=True):
+                np.copyto(place, found, casting="same_kind")
+        return outs
+
+    def _checked(self, results: list[Any]) -> list[Any]:
+        if self._finite:
+            for name, found in zip(paths(self._pack(list(range(len(results))))), results, strict=True):
+                check_entries(name, found)
+        return results
+
+    # ------------------------------------------------------------ looking
+
+    @property
+    def source(self) -> str:
+        """The generated numpy source."""
+        return self._current().source
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is computed, in order; views cost nothing."""
+        return self._current().plan.steps
+
+    @property
+    def cost(self) -> Cost:
+        """Flops, bytes and peak memory of one call."""
+        found = self._current().plan
+        return Cost(found.flops, found.bytes, found.peak_bytes)
+
+    def _current(self) -> Bound:
+        state = self._state
+        if state.bound is not None:
+            return state.bound
+        if state.nominal is None:
+            env = nominal_env(self._shapes, self.inputs, self._sizes)
+            dtype = np.dtype("float64")
+            key = tuple([(tuple([d.at(env) for d in self._shapes[name]]), dtype) for name in self._names])
+            state.nominal = self._planned(key, env)
+        return state.nominal
+
+    # ------------------------------------------------------------ binding
+
+    def _bind(self, given: Mapping[str, Any]) -> tuple[Bound, list[Any]]:
+        """The plan for these arrays, and the arrays as it takes them."""
+        check_names(given, self._names, self._known)
+        arrays = as_arrays({name: given[name] for name in self._names})
+        key = tuple([(a.shape, a.dtype) for a in arrays])
+        state = self._state
+        found = state.plans.get(key)
+        if found is None:
+            actual = {name: a.shape for name, a in zip(self._names, arrays, strict=True)}
+            env = self._env(actual)
+            with state.lock:
+                found = state.plans.get(key) or self._planned(key, env)
+                check_memory(found.plan, self._limit)
+                while len(state.plans) >= PLANS_KEPT:
+                    del state.plans[next(iter(state.plans))]
+                state.plans[key] = found
+        state.bound = found
+        return found, arrays
+
+    def _planned(self, key: Key, env: Env) -> Bound:
+        dtypes = {name: dtype for name, (_, dtype) in zip(self._names, key, strict=True)}
+        found = plan(self._build(env), env, dtypes, self.optimize, self.inputs)
+        return Bound(found, emit(found, self.inputs), self._names, key)
+
+    def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
+        """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""
+        try:
+            return solved(self._shapes, self.inputs, actual)
+        except EinstanShapeError as error:
+            better = self._explain(actual) if self._explain is not None else None
+            raise (better or error) from None
+
+
+class State:
+    """What changes behind a kernel: the plans, the one that was used last."""
+
+    __slots__ = ("bound", "lock", "nominal", "plans")
+
+    def __init__(self) -> None:
+        self.bound: Bound | None = None
+        self.nominal: Bound | None = None
+        self.plans: dict[Key, Bound] = {}
+        self.lock = threading.Lock()
+
+
+class Bound:
+    """One plan with its functions and workspaces."""
+
+    __slots__ = ("count", "dtypes", "functions", "pick", "plan", "pool", "shapes", "source", "spread", "whole")
+
+    def __init__(self, plan_: Plan, source: str, names: Sequence[str], key: Key) -> None:
+        self.plan, self.source = plan_, source
+        self.functions: Functions | None = None
+        self.count = len(names)
+        self.shapes = [shape for shape, _ in key]
+        self.dtypes = [dtype for _, dtype in key]
+        read = [names.index(name) for name in plan_.inputs]
+        self.whole = read == list(range(len(names)))
+        self.pick = read
+        distinct = list(dict.fromkeys(plan_.results))
+        self.spread = None if len(distinct) == len(plan_.results) else [distinct.index(v) for v in plan_.results]
+        self.pool: list[tuple[Context, tuple[Any, ...]]] = []
+
+    def fits(self, values: Sequence[Any]) -> bool:
+        """Whether these are arrays of just the shapes and dtypes of the plan."""
+        for a, shape, dtype in zip(values, self.shapes, self.dtypes):
+            if type(a) is not np.ndarray or a.dtype is not dtype or a.shape != shape:
+                return False
+        return True
+
+    def call(self, values: Sequence[Any], out: tuple[Any, ...] | None = None) -> list[Any]:
+        """Run once, in a workspace of its own."""
+        functions = self.functions
+        if functions is None:
+            functions = self.functions = compiled(self.source)
+        try:
+            held = self.pool.pop()
+        except IndexError:
+            held = quiet_context(), functions.workspace()
+        if not self.whole:
+            values = [values[n] for n in self.pick]
+        if out is None:
+            out = functions.results()
+        try:
+            if OWN_ERRSTATE:
+                held[0].run(functions.run, values, held[1], out)
+            else:
+                with np.errstate(all="ignore"):
+                    functions.run(values, held[1], out)
+        finally:
+            self.pool.append(held)
+        return list(out) if self.spread is None else self.repeated(out)
+
+    def repeated(self, out: Sequence[Any]) -> list[Any]:
+        """Equal results are computed once and handed out as copies."""
+        assert self.spread is not None
+        seen: set[int] = set()
+        found = []
+        for n in self.spread:
+            found.append(out[n].copy() if n in seen else out[n])
+            seen.add(n)
+        return found
+
+
+def quiet_context() -> Context:
+    """A context in which numpy's warnings are off: entering it costs 0.1 µs, np.errstate 0.8."""
+    context = Context()
+    if OWN_ERRSTATE:
+        context.run(np.seterr, all="ignore")
+    return context
+
+
+# ---------------------------------------------------------------- arrays in
+
+
+def check_names(given: Mapping[str, Any], names: Sequence[str], known: frozenset[str]) -> None:
+    """Every input is there and nothing else but other inputs of the program."""
+    missing = [name for name in names if name not in given]
+    strange = [name for name in given if name not in names and name not in known]
+    if strange:
+        name = str(strange[0])
+        close = get_close_matches(name, [*names, *known], 1)
+        repair = f"Did you mean {close[0]!r}?" if close else f"The inputs are {', '.join(map(repr, names))}."
+        raise EinstanNameError(f"There is no input called {name[:60]!r}.", repair)
+    if missing:
+        shown = ", ".join(repr(name) for name in missing)
+        raise EinstanNameError(f"No array is given for {shown}.", f"Call with {missing[0]}=... or a mapping.")
+
+
+def as_arrays(given: Mapping[str, Any]) -> list[Array]:
+    """Plain arrays in native byte order; Python's numbers take the float dtype of the arrays."""
+    found = {name: None if type(x) in (int, float, complex) else as_array(name, x) for name, x in given.items()}
+    arrays = [a for a in found.values() if a is not None]
+    floats = [a.dtype for a in arrays if a.dtype.kind in "fc"]
+    exact = bool(arrays) and not floats
+    weak = default_float(d for d in floats if d.kind == "f")
+    return [weakly(given[name], weak, exact) if a is None else a for name, a in found.items()]
+
+
+def weakly(x: complex, dtype: DType, exact: bool) -> Array:
+    """Python's number beside floats takes their dtype, beside integers its own kind."""
+    if isinstance(x, complex):
+        return np.asarray(x, np.result_type(dtype, np.complex64))
+    if isinstance(x, int) and exact:
+        return np.asarray(x)
+    return np.asarray(x, dtype)
+
+
+def as_array(name: str, x: Any) -> Array:
+    if isinstance(x, np.ma.MaskedArray):
+        raise EinstanShapeError(f"{name} is a masked array.", "Fill it, or give the mask as an input of its own.")
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        raise EinstanShapeError(f"{name} is a sparse array.", f"Give {name}.toarray().")
+    try:
+        a = np.asarray(x)
+    except ValueError as error:
+        raise EinstanShapeError(f"{name} is no array: {error}.", "Give nested lists of equal lengths.") from None
+    if a.dtype.kind not in "biufc" or a.dtype.itemsize > 16 or a.dtype.char in "gG":
+        raise EinstanShapeError(f"{name} has the dtype {a.dtype}, which can't be computed with.", "Give numbers.")
+    return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def solved(
+    shapes: Mapping[str, Shape], hints: Mapping[str, Sequence[str]], actual: Mapping[str, tuple[int, ...]]
+) -> Env:
+    """Sizes of all symbols under which the symbolic shapes are the actual ones."""
+    env: dict[str, int] = {}
+    owner: dict[str, tuple[str, int]] = {}
+    waiting = []
+    for name, shape in shapes.items():
+        check_rank(name, shape, actual[name], hints)
+        for axis, (d, n) in enumerate(zip(shape, actual[name], strict=True)):
+            symbol = single_symbol(d)
+            if symbol is None:
+                waiting.append((name, axis, d, n))
+            elif env.setdefault(symbol, n) != n:
+                raise clash(hints, (name, axis, n), (*owner[symbol], env[symbol]))
+            else:
+                owner.setdefault(symbol, (name, axis))
+    while waiting:
+        left = [item for item in waiting if not settled(item, env, owner, hints)]
+        if len(left) == len(waiting):
+            name, axis, d, n = left[0]
+            raise EinstanShapeError(f"The size {n} of {label(hints, name, axis)} does not decide {d}.")
+        waiting = left
+    return env
+
+
+def settled(
+    item: tuple[str, int, Any, int], env: dict[str, int], owner: dict[str, Any], hints: Mapping[str, Sequence[str]]
+) -> bool:
+    """Whether the equation `d = n` is used: checked, or solved for its one unknown symbol."""
+    name, axis, d, n = item
+    unknown = [s for s in d.symbols if s not in env]
+    if not unknown:
+        if d.at(env) != n:
+            wanted = d.at(env)
+            raise EinstanShapeError(
+                f"{label(hints, name, axis)} has the size {n}, and the other inputs make it {wanted}."
+            )
+        return True
+    if len(unknown) > 1:
+        return False
+    (symbol,) = unknown
+    at = [d.at({**env, symbol: k}) for k in (0, 1, 2)]
+    slope = at[1] - at[0]
+    if slope == 0 or at[2] - at[1] != slope or (n - at[0]) % slope or (n - at[0]) // slope < 0:
+        raise EinstanShapeError(f"{label(hints, name, axis)} can't have the size {n}: it is {d}.")
+    env[symbol] = (n - at[0]) // slope
+    owner[symbol] = (name, axis)
+    return True
+
+
+def check_rank(name: str, shape: Shape, actual: tuple[int, ...], hints: Mapping[str, Sequence[str]]) -> None:
+    if len(shape) != len(actual):
+        written = f"{name}[{','.join(hints.get(name, ()))}]"
+        raise EinstanShapeError(
+            f"{name} has {len(actual)} axes, and {written} has {len(shape)}: its shape is {actual}."
+        )
+
+
+def clash(
+    hints: Mapping[str, Sequence[str]], one: tuple[str, int, int], other: tuple[str, int, int]
+) -> EinstanShapeError:
+    (a, i, n), (b, j, m) = one, other
+    return EinstanShapeError(
+        f"The index {letter(hints, b, j)} has the size {m} in {label(hints, b, j)} and {n} in {label(hints, a, i)}."
+    )
+
+
+def letter(hints: Mapping[str, Sequence[str]], name: str, axis: int) -> str:
+    own = hints.get(name, ())
+    return own[axis] if axis < len(own) else f"number {axis + 1}"
+
+
+def label(hints: Mapping[str, Sequence[str]], name: str, axis: int) -> str:
+    """`axis 2 of W[k,j]`"""
+    return f"axis {axis + 1} of {name}[{','.join(hints.get(name, ()))}]"
+
+
+def nominal_env(shapes: Mapping[str, Shape], hints: Mapping[str, Sequence[str]], sizes: Mapping[str, Any]) -> Env:
+    """Sizes to look at before arrays come: as given by input or by letter, else NOMINAL_SIZE."""
+    env: dict[str, int] = {}
+    for name, shape in shapes.items():
+        given = sizes.get(name)
+        for axis, d in enumerate(shape):
+            symbol = single_symbol(d)
+            if symbol is not None and isinstance(given, Sequence) and axis < len(given):
+                env[symbol] = int(given[axis])
+            elif symbol is not None and isinstance(sizes.get(letter(hints, name, axis)), int):
+                env.setdefault(symbol, sizes[letter(hints, name, axis)])
+    for shape in shapes.values():
+        for d in shape:
+            for symbol in d.symbols:
+                env.setdefault(symbol, NOMINAL_SIZE)
+    return env
+
+
+# ---------------------------------------------------------------- memory
+
+
+def available_memory() -> int | None:
+    """Bytes that may be had without swapping, where the system tells."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def check_memory(found: Plan, limit: int | None) -> None:
+    """Refuse a plan whose peak is over the limit, before anything is allocated."""
+    if limit is None:
+        free = available_memory()
+        limit = None if free is None else int(free * MEMORY_SHARE)
+    if limit is not None and found.peak_bytes > limit:
+        step = f" Its largest array is {found.largest.formula}." if found.largest is not None else ""
+        raise EinstanError(
+            f"This needs {amount(found.peak_bytes)} at its peak, and the limit is {amount(limit)}.{step}",
+            "Make it smaller, or raise memory_limit.",
+        )
+
+
+def amount(n: int) -> str:
+    size = float(n)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:.3g} {unit}" if unit != "bytes" else f"{n} bytes"
+        size /= 1000
+    return str(n)
+
+
+# ---------------------------------------------------------------- results
+
+
+def flattened(outs: Any, pattern: Any) -> Iterator[Any]:
+    """The arrays of a nesting in the order of the results; `pattern` is the nesting with their numbers."""
+    found = dict(pairs(outs, pattern))
+    return (found[n] for n in range(len(found)))
+
+
+def pairs(outs: Any, pattern: Any) -> Iterator[tuple[int, Any]]:
+    if isinstance(pattern, Mapping):
+        if not isinstance(outs, Mapping) or set(outs) != set(pattern):
+            raise EinstanShapeError(
+                f"The results are {', '.join(map(repr, pattern))}.", "Give an array for each of them."
+            )
+        for name, inner in pattern.items():
+            yield from pairs(outs[name], inner)
+    elif isinstance(pattern, tuple | list):
+        if not isinstance(outs, tuple | list) or len(outs) != len(pattern):
+            raise EinstanShapeError(f"There are {len(pattern)} results.", "Give an array for each of them.")
+        for given, inner in zip(outs, pattern, strict=True):
+            yield from pairs(given, inner)
+    else:
+        yield pattern, outs
+
+
+def paths(pattern: Any, path: str = "") -> list[str]:
+    """Names of the results, in their order: "value", "W", "W/c"."""
+    found: dict[int, str] = {}
+
+    def walk(inner: Any, path: str) -> None:
+        if isinstance(inner, Mapping):
+            for name, below in inner.items():
+                walk(below, f"{path}/{name}" if path else str(name))
+        elif isinstance(inner, tuple | list):
+            for n, below in enumerate(inner):
+                walk(below, path or ("the value", "the derivative")[min(n, 1)])
+        else:
+            found[inner] = path or "the result"
+
+    walk(pattern, path)
+    return [found[n] for n in range(len(found))]
+
+
+def check_places(places: Sequence[Any], found: Plan) -> None:
+    for place, v in zip(places, found.results, strict=True):
+        if not isinstance(place, np.ndarray) or place.shape != v.shape:
+            shape = getattr(place, "shape", type(place).__name__)
+            raise EinstanShapeError(f"A result of shape {v.shape} can't be written into {shape}.")
+        if not place.flags.writeable or not np.can_cast(v.dtype, place.dtype, "same_kind"):
+            raise EinstanShapeError(f"A result of dtype {v.dtype} can't be written into this array of {place.dtype}.")
+
+
+def direct(places: Sequence[Array], values: Sequence[Array], found: Plan) -> bool:
+    """Whether the results may be computed in these arrays: they fit and share memory with nothing."""
+    if len(set(found.results)) < len(found.results):
+        return False
+    fit = all(
+        p.dtype == v.dtype and p.flags.c_contiguous and p.flags.aligned
+        for p, v in zip(places, found.results, strict=True)
+    )
+    others = [*values, *places]
+    return fit and not any(
+        np.may_share_memory(p, other) for n, p in enumerate(places) for other in others[: len(values) + n]
+    )
+
+
+def check_entries(name: str, found: Array) -> None:
+    if found.dtype.kind in "fc" and not np.isfinite(found).all():
+        bad = int(found.size - np.count_nonzero(np.isfinite(found)))
+        raise EinstanError(f"{name} has {bad} entries of {found.size} that are not finite.", "Look at the inputs.")
