@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .derive import derive, identity
-from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, scale, substitute, toposort, uses
+from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, scale, substitute, toposort, uses, zeros
 from .lower import derivative_name
 from .prims.opaque import OPAQUE
 from .prims.scalar import POW
@@ -78,6 +78,8 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
                 cotangents.setdefault(x, []).extend(substitute([ct], ChainMap(own, slopes, called)))
     if of in wrt:
         lines[of] = identity(top)
+    for name in wrt:
+        lines.setdefault(name, zeros(top.shape + program.leaves[name].shape))
     return Lines(finish(program, of, wrt, lines, names), derivatives)
 
 

@@ -21,7 +21,7 @@ Data = Callable[[np.random.Generator], Arrays]
 PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """One row: the loss `of` of `text` and its gradients in `wrt`; `loss` is the same number in plain code."""
 

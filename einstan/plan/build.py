@@ -144,6 +144,8 @@ class Builder:
 
     def diagonal(self, v: Value, labels: tuple[int, ...], out: tuple[int, ...]) -> Value:
         """The entries where axes of one label agree, a view that can be written."""
+        number = {label: n for n, label in enumerate(dict.fromkeys(labels))}
+        labels, out = (tuple([number[label] for label in own]) for own in (labels, out))
         sizes = dict(zip(labels, v.shape, strict=True))
         return self._view(v, "diagonal", (labels, out), [sizes[label] for label in out], False)
 

@@ -26,6 +26,18 @@ def pattern(low: Lowering, e: Einsum) -> Shown:
     ratio = low.factor[e] / low.factor[operand]
     if ratio != 1:
         value = low.build.scaled(value, ratio)
+    return repeated_new(low, e, value, place)
+
+
+def repeated_new(low: Lowering, e: Einsum, value: Value, place: dict[int, int | None]) -> Shown:
+    """A diagonal between axes that the array lacks: it is repeated along one first."""
+    new = [label for label in dict.fromkeys(e.out) if e.out.count(label) > 1 and place.get(label) is None]
+    if new:
+        dims, rank = e.dims, len(value.shape)
+        shape = (*value.shape, *(low.facts.size(dims[label]) for label in new))
+        view = low.build.index(value, (*((0, d) for d in value.shape), *(None for _ in new)))
+        value = low.build.once(("repeated", value, shape), "copy", [view], shape, value.dtype)
+        place = place | {label: rank + n for n, label in enumerate(new)}
     return Shown(value, tuple([place.get(label) for label in e.out]))
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 from ..dims import Dim, SizeClash, Sizes
-from ..errors import EinstanError, EinstanIndexError, EinstanShapeError, Span
+from ..errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError, Span
 from .arrays import size_mismatch
 from .ast import Claim, Definition, Derivative, Expr, Fact, Label, Module, SizeIs, Tensor, postorder
 from .checked import Checked, CheckedClaim, CheckedForm
