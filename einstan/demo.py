@@ -107,13 +107,19 @@ def screen(case: Case) -> str:
         heading(f"gradient of {case.of} by {', '.join(case.wrt)}"),
         indent(str(gradient)),
         heading("generated numpy"),
-        indent(kernel.source),
+        indent(main_function(kernel.source)),
         heading("a run"),
         *(indent(f"{name} = {np.array2string(value, precision=6)}") for name, value in values.items()),
         heading("central differences against the gradient: largest relative difference"),
         *(indent(f"{name:3} {difference(program, case.of, arrays, name, slopes[name]):.1e}") for name in case.wrt),
     ]
     return "\n".join(parts) + "\n"
+
+
+def main_function(source: str) -> str:
+    """The function that does the work, out of the whole module."""
+    start = source.index("def run(")
+    return source[start : source.index("\n\n\n", start)]
 
 
 def difference(program: Program, of: str, arrays: Arrays, name: str, slope: np.ndarray, step: float = 1e-5) -> float:

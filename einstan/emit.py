@@ -59,15 +59,14 @@ def emit(plan: Plan, hints: Mapping[str, Sequence[str]] | None = None) -> str:
         *runs,
     ]
     head = [HEAD, *(["import math\n"] if text.uses_math else []), "import numpy as np\n"]
-    parts = [
-        "".join(head),
-        *(f"\n{h.strip()}\n" for h in text.helpers),
-        "\n" + "".join(f"{name} = {value}\n" for name, value in text.constants()),
+    bodies = [
         function("workspace()", [*text.arena(), *prepares, f"return {text.tuple_of(work)}"]),
-        function("results()", [f"return {', '.join(text.empty(v) for v in text.distinct_results())},"]),
+        function("results()", [f"return {text.fresh()}"]),
         function("run(inputs, work, out)", run_ or ["pass"]),
         KERNEL,
     ]
+    constants = "".join(f"{name} = {value}\n" for name, value in text.constants())
+    parts = ["".join(head), *(f"\n{h.strip()}\n" for h in text.helpers), f"\n{constants}", *bodies]
     return "\n".join(parts)
 
 
@@ -96,6 +95,7 @@ class Text:
         self.made: set[Value] = set()
         self.helpers: dict[str, None] = {}
         self.numbers: dict[tuple[str, str], str] = {}
+        self.dtypes: dict[str, str] = {}
 
     # ------------------------------------------------------------ names
 
@@ -119,6 +119,8 @@ class Text:
         return self.numbers.setdefault(key, f"k{len(self.numbers)}")
 
     def constants(self) -> Iterator[tuple[str, str]]:
+        for dtype, name in self.dtypes.items():
+            yield name, f"np.dtype({dtype!r})"
         for (value, dtype), name in self.numbers.items():
             yield name, f"np.array({value}, dtype={dtype!r})"
 
@@ -150,7 +152,14 @@ class Text:
         yield f"{text}  # {step.formula}" if step.formula else text
 
     def empty(self, v: Value) -> str:
-        return f"np.empty({v.shape!r}, {v.dtype.name!r})"
+        return f"np.empty({v.shape!r}, {self.dtype(v.dtype)})"
+
+    def dtype(self, d: np.dtype[Any]) -> str:
+        """The name of a dtype object, which np.empty takes faster than a text."""
+        return self.dtypes.setdefault(d.name, f"d{len(self.dtypes)}")
+
+    def fresh(self) -> str:
+        return f"({''.join(self.empty(v) + ', ' for v in self.distinct_results()).rstrip()})"
 
     def arena(self) -> list[str]:
         """One block of bytes, and the arrays in it."""
@@ -158,7 +167,9 @@ class Text:
             return []
         lines = [f"arena = np.empty({self.plan.arena + 64}, 'uint8')", "start = -arena.ctypes.data % 64"]
         for v, place in self.plan.places.items():
-            lines.append(f"{self.name(v)} = np.ndarray({v.shape!r}, {v.dtype.name!r}, arena, start + {place.offset})")
+            lines.append(
+                f"{self.name(v)} = np.ndarray({v.shape!r}, {self.dtype(v.dtype)}, arena, start + {place.offset})"
+            )
         return lines
 
     # ------------------------------------------------------------ passing

@@ -8,11 +8,14 @@ called from many threads; an exception leaves everything usable.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from difflib import get_close_matches
+from operator import attrgetter, itemgetter
+from sys import getrefcount
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +25,7 @@ from .emit import Functions, compiled, emit
 from .errors import EinstanError, EinstanNameError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
 from .order import check_method
-from .plan import Plan, Step, plan
+from .plan import Plan, Step, Value, plan
 from .plan.dtypes import default_float
 
 Array = np.ndarray[Any, Any]
@@ -32,6 +35,11 @@ Key = tuple[tuple[tuple[int, ...], DType], ...]
 NOMINAL_SIZE: Final = 128  # of an axis that nothing is known of, for `source`, `steps` and `cost` before a call
 MEMORY_SHARE: Final = 0.8  # of what is available, where no limit is given
 PLANS_KEPT: Final = 64
+SIGNATURE: Final = attrgetter("shape", "dtype")
+PLAIN: Final = {np.ndarray}
+LARGE: Final = 1 << 18  # bytes from which on a result's memory is worth using again
+UNSHARED: Final = 2  # references to an array that only a list holds, while it is counted
+COUNTS_REFERENCES: Final = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 OWN_ERRSTATE: Final = int(np.__version__.split(".")[0]) >= 2  # numpy 2 keeps it in a context variable
 
 
@@ -48,8 +56,8 @@ class Cost:
 class Kernel:
     """A program for numpy: call it with arrays by keyword or one mapping.
 
-    `inputs` are the names it reads with a letter for each axis. `source`, `steps`, `cost` speak of the last call; before
-    the first, of nominal sizes (`sizes` by letter or by input, else 128 for each axis).
+    `inputs` are the names it reads with a letter for each axis. `source`, `steps`, `cost` speak of the last call;
+    before the first, of nominal sizes (`sizes` by letter or by input, else 128 for each axis).
     """
 
     __slots__ = (
@@ -68,6 +76,16 @@ class Kernel:
     )
     inputs: Mapping[str, tuple[str, ...]]
     optimize: str
+    _names: tuple[str, ...]
+    _shapes: dict[str, Shape]
+    _build: Callable[[Env], list[Node]]
+    _pack: Callable[[list[Any]], Any]
+    _known: frozenset[str]
+    _explain: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None
+    _limit: int | None
+    _sizes: dict[str, Any]
+    _finite: bool
+    _state: State
 
     def __init__(
         self,
@@ -117,9 +135,14 @@ class Kernel:
         given = named if arrays is None else {**arrays, **named}
         bound = self._state.bound
         if bound is not None and len(given) == bound.count:
-            values = [given.get(name) for name in self._names]
-            if bound.fits(values):
-                return self._pack(self._checked(bound.call(values)))
+            try:
+                values = bound.take(given)
+                fits = list(map(SIGNATURE, values)) == bound.key and set(map(type, values)) == PLAIN
+            except (KeyError, AttributeError):
+                fits = False
+            if fits:
+                results = bound.call(values)
+                return self._pack(self._checked(results) if self._finite else results)
         bound, values = self._bind(given)
         return self._pack(self._checked(bound.call(values)))
 
@@ -172,7 +195,7 @@ class Kernel:
 
     # ------------------------------------------------------------ binding
 
-    def _bind(self, given: Mapping[str, Any]) -> tuple[Bound, list[Any]]:
+    def _bind(self, given: Mapping[str, Any]) -> tuple[Bound, Sequence[Any]]:
         """The plan for these arrays, and the arrays as it takes them."""
         check_names(given, self._names, self._known)
         arrays = as_arrays({name: given[name] for name in self._names})
@@ -220,27 +243,20 @@ class State:
 class Bound:
     """One plan with its functions and workspaces."""
 
-    __slots__ = ("count", "dtypes", "functions", "pick", "plan", "pool", "shapes", "source", "spread", "whole")
+    __slots__ = ("count", "distinct", "functions", "key", "large", "pick", "plan", "pool", "source", "spread", "take")
 
     def __init__(self, plan_: Plan, source: str, names: Sequence[str], key: Key) -> None:
         self.plan, self.source = plan_, source
         self.functions: Functions | None = None
         self.count = len(names)
-        self.shapes = [shape for shape, _ in key]
-        self.dtypes = [dtype for _, dtype in key]
+        self.key = list(key)
+        self.take = taking(names)
         read = [names.index(name) for name in plan_.inputs]
-        self.whole = read == list(range(len(names)))
-        self.pick = read
-        distinct = list(dict.fromkeys(plan_.results))
+        self.pick = None if read == list(range(len(names))) else read
+        self.distinct = distinct = list(dict.fromkeys(plan_.results))
+        self.large = COUNTS_REFERENCES and any(v.nbytes >= LARGE for v in distinct)
         self.spread = None if len(distinct) == len(plan_.results) else [distinct.index(v) for v in plan_.results]
-        self.pool: list[tuple[Context, tuple[Any, ...]]] = []
-
-    def fits(self, values: Sequence[Any]) -> bool:
-        """Whether these are arrays of just the shapes and dtypes of the plan."""
-        for a, shape, dtype in zip(values, self.shapes, self.dtypes):
-            if type(a) is not np.ndarray or a.dtype is not dtype or a.shape != shape:
-                return False
-        return True
+        self.pool: list[Workspace] = []
 
     def call(self, values: Sequence[Any], out: tuple[Any, ...] | None = None) -> list[Any]:
         """Run once, in a workspace of its own."""
@@ -250,17 +266,19 @@ class Bound:
         try:
             held = self.pool.pop()
         except IndexError:
-            held = quiet_context(), functions.workspace()
-        if not self.whole:
+            held = Workspace(
+                quiet_context(), functions.workspace(), [None] * len(self.distinct) if self.large else None
+            )
+        if self.pick is not None:
             values = [values[n] for n in self.pick]
         if out is None:
-            out = functions.results()
+            out = functions.results() if held.kept is None else held.recycled(self.distinct)
         try:
             if OWN_ERRSTATE:
-                held[0].run(functions.run, values, held[1], out)
+                held.context.run(functions.run, values, held.arrays, out)
             else:
                 with np.errstate(all="ignore"):
-                    functions.run(values, held[1], out)
+                    functions.run(values, held.arrays, out)
         finally:
             self.pool.append(held)
         return list(out) if self.spread is None else self.repeated(out)
@@ -274,6 +292,40 @@ class Bound:
             found.append(out[n].copy() if n in seen else out[n])
             seen.add(n)
         return found
+
+
+class Workspace:
+    """What one call at a time uses: arrays, numpy's error state, and the large results of the last call.
+
+    A large array costs a page fault for every 4 kB. `kept` holds the results of the last call; one that
+    nobody else holds is handed out again, which no caller can tell from a fresh one.
+    """
+
+    __slots__ = ("arrays", "context", "kept")
+
+    def __init__(self, context: Context, arrays: tuple[Any, ...], kept: list[Any] | None) -> None:
+        self.context, self.arrays, self.kept = context, arrays, kept
+
+    def recycled(self, values: Sequence[Value]) -> tuple[Any, ...]:
+        """An array for each result, of those that were dropped where possible."""
+        kept = self.kept
+        assert kept is not None
+        for n, v in enumerate(values):
+            if v.nbytes < LARGE or getrefcount(kept[n]) > UNSHARED or not as_made(kept[n], v):
+                kept[n] = np.empty(v.shape, v.dtype)
+        return tuple(kept)
+
+
+def as_made(a: Array | None, v: Value) -> bool:
+    """Whether the array still is what it was when it was handed out."""
+    return a is not None and a.shape == v.shape and a.dtype is v.dtype and a.flags.carray and a.flags.owndata
+
+
+def taking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """The values of these names, in their order, without a loop of Python's."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: [given[name] for name in names]
 
 
 def quiet_context() -> Context:
@@ -440,13 +492,15 @@ def available_memory() -> int | None:
     """Bytes that may be had without swapping, where the system tells."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
+            found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     except OSError:
-        pass
+        found = []
+    return found[0] * 1024 if found else physical_memory()
+
+
+def physical_memory() -> int | None:
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
 
@@ -465,12 +519,9 @@ def check_memory(found: Plan, limit: int | None) -> None:
 
 
 def amount(n: int) -> str:
-    size = float(n)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            return f"{size:.3g} {unit}" if unit != "bytes" else f"{n} bytes"
-        size /= 1000
-    return str(n)
+    """`1.54 MB`"""
+    power = min(4, max(0, (len(str(n)) - 1) // 3))
+    return f"{n / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 # ---------------------------------------------------------------- results

@@ -124,9 +124,7 @@ def lower_tensor(lo: Lowering, e: ast.Tensor) -> Value:
     if e.name == "delta":
         return lower_delta(lo, e)
     node = lo.leaf(e.name)
-    if e.indices is None:
-        return Value(node, ())
-    return indexed(lo, node, e.indices)
+    return indexed(lo, node, e.indices or ())
 
 
 def indexed(lo: Lowering, node: Node, indices: Sequence[ast.Index]) -> Value:
@@ -164,7 +162,10 @@ def lower_derivative(lo: Lowering, e: ast.Derivative) -> Value:
     node = name_(derivative_name(numerator_text(e.numerator), names), shape)
     lo.derivatives[node] = DerivativeLeaf(top.node, names)
     above = e.numerator.indices or () if isinstance(e.numerator, ast.Tensor) else tuple(map(ast.Index, top.axes))
-    return indexed(lo, node, [*above, *(index for d in e.denominators for index in d.indices or ())])
+    indices = [*above, *(index for d in e.denominators for index in d.indices or ())]
+    if len(indices) < node.rank:  # the head of a claim, written without indices
+        return Value(node, tuple(lo.scope.axes[id(e)]))
+    return indexed(lo, node, indices)
 
 
 def derivative_top(lo: Lowering, e: ast.Derivative) -> Value:
@@ -288,8 +289,8 @@ def lower_opaque(lo: Lowering, e: ast.Call) -> Value:
     """f(x[i]) entry by entry, f[j](Z[i,K]) along all open K, loss(X, Y) of whole tensors."""
     slots = (e.slot or 0,) * e.primes
     axes = tuple(lo.scope.axes[id(e)])
-    if any(isinstance(a, ast.Tensor) and a.indices is None for a in e.args):
-        nodes = [lo.values[id(a)].node for a in e.args]
+    nodes = [lo.values[id(a)].node for a in e.args]
+    if any(is_whole(a, node) for a, node in zip(e.args, nodes, strict=True)):
         return Value(opaque(e.name, nodes, 0, new_sizes(lo, e), slots), axes)
     seen = tuple(lo.scope.summed.get(id(e), {}))
     new = tuple(index.name for index in e.along or ())
@@ -301,6 +302,11 @@ def lower_opaque(lo: Lowering, e: ast.Call) -> Value:
         nodes.append(lo.aligned(a, lead + own, sizes))
     node = opaque(e.name, nodes, len(lead), new_sizes(lo, e), slots)
     return Value(pattern(node, lead + new, axes, {}), axes)
+
+
+def is_whole(e: ast.Expr, node: Node) -> bool:
+    """`X[:]`, or `X` where X has axes: all of the tensor."""
+    return isinstance(e, ast.Tensor) and not e.indices and node.rank > 0
 
 
 def new_sizes(lo: Lowering, e: ast.Call) -> Shape:

@@ -58,8 +58,8 @@ def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: str) -> Node:
             carriers[label] = carriers.get(label, 0) + 1
     for a, b in path[:-1]:
         terms.append(join(terms[a], terms[b], carriers))
-    (a, la), (b, lb) = (terms[k] for k in path[-1])
-    return einsum([a, b], [la, lb], e.out, dims)
+    (left, la), (right, lb) = (terms[k] for k in path[-1])
+    return einsum([left, right], [la, lb], e.out, dims)
 
 
 Term = tuple[Node, Labels]

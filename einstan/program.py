@@ -10,12 +10,13 @@ from typing import Any
 from . import claims
 from .dims import Dim, Env
 from .errors import EinstanDerivativeError, EinstanNameError
-from .ir import Add, Call, Input, Name, Node, Shape, name_, pattern, toposort
+from .ir import Add, Call, Input, Name, Node, Shape, input_, name_, pattern, substitute, toposort
 from .kernel import Kernel
 from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
 from .order import associate
 from .request import Definitions, Graph, Term, Tree, packer, terms
 from .rules import simplify
+from .stabilise import stabilise
 from .show.formula import Vocabulary, Writer, formula, fresh
 from .show.text import show_module, show_statement
 from .syntax import ast
@@ -62,7 +63,7 @@ class Program:
     def expr(self, text: str) -> Expr:
         """An expression read in this program's context; its axes are in order of first appearance."""
         tree = parse_expression(text, self.checked.labels)
-        _, axes = check_expression(tree, self.checked)
+        _, axes = check_expression(tree, self.checked, text)
         taken = {*self.names, *self.inputs}
         name = next(x for x in ("expr", *(f"expr{n}" for n in range(1, len(taken) + 2))) if x not in taken)
         target = ast.Tensor(name, tuple(map(ast.Index, axes)))
@@ -277,11 +278,15 @@ class Derived(Program):
     @cached_property
     def lines(self) -> tuple[ast.Statement, ...]:
         """Short names and claims, each short name before its first use."""
-        groups: dict[str, list[str]] = {}
+        chains: dict[str, list[str]] = {}
+        closed: list[Term] = []
         for t in terms(self.tree):
-            if t.wrt[:1] and t.wrt[0] not in groups.setdefault(t.of, []):
-                groups[t.of].append(t.wrt[0])
-        return tuple(line for of, wrt in groups.items() for line in claim_lines(self.base, of, wrt))
+            if len(t.wrt) == 1 and t.cotangent is None and not t.tangents:
+                chains.setdefault(t.of, []).append(t.wrt[0])
+            elif t.wrt or t.tangents:
+                closed.append(t)
+        swept = (line for of, wrt in chains.items() for line in claim_lines(self.base, of, list(dict.fromkeys(wrt))))
+        return (*swept, *closed_lines(self.base, closed, self.extra))
 
     def __str__(self) -> str:
         return "\n".join(show_statement(line) for line in self.lines)
@@ -309,6 +314,44 @@ def claim_lines(program: Program, of: str, wrt: Sequence[str]) -> list[ast.State
             left = ast.Derivative(indexed(of, above), (indexed(line.wrt, below),))
             written.append(ast.Claim((left, formula(line.node, above + below, words))))
     return written
+
+
+def closed_lines(program: Program, wanted: Sequence[Term], extra: Mapping[str, str]) -> list[ast.Statement]:
+    """Higher and directional derivatives, each as one claim in inputs and names of the program."""
+    if not wanted:
+        return []
+    definitions = program.definitions
+    names = list(program.bodies)
+    graph = Graph.of(definitions, [*wanted, *map(Term, names)], stabilise)
+    found = graph.nodes(list)
+    nodes, values = found[: len(wanted)], found[len(wanted) :]
+    called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
+    words = program.vocabulary
+    for name, like in extra.items():
+        words.hints[input_(name, program.checked.shapes[like])] = program.letters[like]
+    written: list[ast.Statement] = []
+    for t, node in zip(wanted, substitute(nodes, called), strict=True):
+        left, letters = directional(program, t)
+        written.append(ast.Claim((left, formula(node, letters, words))))
+    return written
+
+
+def directional(program: Program, t: Term) -> tuple[ast.Expr, tuple[str, ...]]:
+    """The left side of a term's claim, and the letters of its free axes: G[I] ∂Y[I]/∂x[k], ∂Y[i]/∂x[K] V[K]."""
+    moved = [name for name, _ in t.tangents]
+    letters = program.index_letters([t.of, *t.wrt, *moved])
+    above, below, along = letters[0], letters[1 : 1 + len(t.wrt)], letters[1 + len(t.wrt) :]
+    top = tuple(x.capitalize() for x in above) if t.cotangent else above
+    wrt = [indexed(name, own) for name, own in zip(t.wrt, below, strict=True)]
+    free = tuple(x for own in ([] if t.cotangent else [above]) + below for x in own)
+    products: list[ast.Expr] = []
+    for (name, tangent), own in zip(t.tangents or (("", ""),), along or [()], strict=True):
+        capitals = tuple(x.capitalize() for x in own)
+        slope = ast.Derivative(indexed(t.of, top), (*wrt, *([indexed(name, capitals)] if name else ())))
+        factors: list[ast.Expr] = [indexed(t.cotangent, top)] if t.cotangent else []
+        factors += [slope, *([indexed(tangent, capitals)] if tangent else ())]
+        products.append(ast.Product(tuple(factors), (False,) * len(factors)) if len(factors) > 1 else slope)
+    return (ast.Sum(tuple(products), (1,) * len(products)) if len(products) > 1 else products[0]), free
 
 
 def line_vocabulary(program: Program, found: claims.Lines) -> Vocabulary:
@@ -344,7 +387,7 @@ def make_kernel(
     definitions = program.definitions
     if functions:
         definitions = definitions.bound(functions)
-    graph = Graph.of(definitions, list(terms(tree)))
+    graph = Graph.of(definitions, list(terms(tree)), stabilise)
     plain = graph.nodes(list)
     several = graph.has_products()
 

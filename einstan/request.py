@@ -14,7 +14,6 @@ from .bind import bind
 from .derive import derive, identity
 from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
 from .rules import simplify
-from .stabilise import stabilise
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Definitions:
         return Definitions(self.leaves, table, derivatives)
 
 
-Associate = Callable[[Sequence[Node]], list[Node]]
+Stage = Callable[[Sequence[Node]], list[Node]]  # nodes to nodes of equal value
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,8 @@ class Graph:
     numerators: dict[Node, Node]  # derivative leaf in a formula -> its numerator
 
     @staticmethod
-    def of(program: Definitions, wanted: Sequence[Term]) -> Graph:
-        """Inline and stabilise: everything that needs no sizes."""
+    def of(program: Definitions, wanted: Sequence[Term], prepare: Stage) -> Graph:
+        """Inline, and `prepare` (machines: stabilise): everything that needs no sizes."""
         tops = list(dict.fromkeys(program.leaves[t.of] for t in wanted))
         wrt = {x for t in wanted for x in (*t.wrt, *(name for name, _ in t.tangents))}
         leaves = derivative_leaves(program, tops)
@@ -95,7 +94,7 @@ class Graph:
         wrt |= {name for leaf in leaves for name in program.derivatives[leaf][1]}
         kept = [name for name in program.bodies if name in wrt]
         open_ = {program.leaves[name]: body for name, body in program.bodies.items() if name not in wrt}
-        roots = iter(stabilise(inline([*tops, *numerators, *(program.bodies[name] for name in kept)], open_)))
+        roots = iter(prepare(inline([*tops, *numerators, *(program.bodies[name] for name in kept)], open_)))
         return Graph(
             program,
             tuple(wanted),
@@ -104,7 +103,7 @@ class Graph:
             kept={program.leaves[name]: next(roots) for name in kept},
         )
 
-    def nodes(self, associate: Associate) -> list[Node]:
+    def nodes(self, associate: Stage) -> list[Node]:
         """A node for every term, over inputs alone; `associate` orders the products of three and more."""
         derived: dict[Node, Node] = {}
         for leaf, top in self.numerators.items():
@@ -119,7 +118,7 @@ class Graph:
         return deep or any(isinstance(n, Einsum) and len(n.operands) > 2 for n in toposort(roots))
 
     def derivatives(
-        self, wanted: Sequence[Term], values: Mapping[str, Node], derived: Mapping[Node, Node], associate: Associate
+        self, wanted: Sequence[Term], values: Mapping[str, Node], derived: Mapping[Node, Node], associate: Stage
     ) -> list[Node]:
         """The terms, one sweep for all that are derivatives of one node."""
         roots = iter(associate(inline([*values.values(), *self.kept.values()], derived)))

@@ -102,7 +102,7 @@ def spread(x: Array, kept: Sequence[int], out: Sequence[int], size: Mapping[int,
 
 def addition(node: Node, below: list[Array], arrays: Mapping[str, Any], env: Env) -> Array:
     assert isinstance(node, Add)
-    total = np.zeros([d.at(env) for d in node.shape], dtype=np.int64)
+    total: Array = np.zeros([d.at(env) for d in node.shape], dtype=np.int64)
     for coef, x in zip(node.coefs, below, strict=True):
         value = coef.at(env)
         total = total + (int(value) * x if value.denominator == 1 and abs(value) < 2**62 else float(value) * x)
@@ -172,12 +172,16 @@ def plain(f: Any) -> Callable[[list[Array]], Array]:
 
 
 FUNCTIONS: dict[str, Callable[..., Array]] = {
-    **{name: plain(getattr(np, name)) for name in ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh")},
+    **{
+        name: plain(getattr(np, name)) for name in ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh")
+    },
     **{name: plain(getattr(np, name)) for name in ("tanh", "abs", "sign")},
     "asin": plain(np.arcsin),
     "acos": plain(np.arccos),
     "atan": plain(np.arctan),
-    "sigmoid": plain(lambda x: np.where(x > 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))),
+    "sigmoid": plain(
+        lambda x: np.where(x > 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))
+    ),
     "softplus": plain(lambda x: np.logaddexp(0, x)),
     "erf": plain(np.vectorize(math.erf, otypes=[float])),
     "relu": plain(lambda x: np.where(np.isnan(x), x, np.where(x > 0, x, 0))),

@@ -44,7 +44,7 @@ def plan(
     constants = {s.out.storage for s in computed if s.out.storage.kind == "constant"}
     kept = [*constants, *low.results.values()]
     return Plan(
-        inputs=low.inputs,
+        inputs={name: low.inputs[name] for name in dtypes if name in low.inputs},
         results=tuple(low.results[root] for root in facts.roots),
         steps=steps,
         places=places,

@@ -61,7 +61,7 @@ class Builder:
     ) -> Value:
         """A step into `target` or a new value, which is constant where all arguments are."""
         if target is None:
-            constant = all([not isinstance(a, Value) or a.storage.kind == "constant" for a in args])
+            constant = all(not isinstance(a, Value) or a.storage.kind == "constant" for a in args)
             target = self.value(shape, dtype, "constant" if constant else "work")
         return self.step(op, args, target, params, f"{target_name(target)}{formula}" if formula else "", flops)
 

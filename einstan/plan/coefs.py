@@ -1,9 +1,10 @@
 """coefs: where the coefficients are multiplied in.
 
 The IR hoists every coefficient to the front, so `-2 Einsum(X, R)` would scale every large gradient. Law: the planner
-computes `factor[node] * node` instead of `node`, and every user divides its own demand by that factor, so the
-roots keep their values. One sweep, users first and large nodes before small ones: a node whose users all demand the same multiple is computed as that
-multiple; an Einsum hands its factor to one operand, a sum to its terms (signs stay: they cost nothing there).
+computes `factor[node] * node` instead of `node`, and every user divides its own demand by that factor, so the roots
+keep their values. One sweep, users first and large nodes before small ones: a node whose users all demand the same
+multiple is computed as that multiple; an Einsum hands its factor to one operand, a sum to its terms (signs stay: they
+cost nothing there).
 """
 
 from __future__ import annotations

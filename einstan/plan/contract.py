@@ -170,7 +170,8 @@ def dot(job: Job, left: Term, right: Term) -> Term:
     b = job.build
     other = aligned(b, right, left.labels)
     formula, flops = job.formula((), left, right), 2 * left.value.size
-    if left.value.contiguous and (other.contiguous or left.value.size <= FOLD_WITHOUT_ARRAY) or len(left.labels) == 1:
+    flat = left.value.contiguous and (other.contiguous or left.value.size <= FOLD_WITHOUT_ARRAY)
+    if flat or len(left.labels) == 1:
         args = [b.reshape(v, (v.size,)) for v in (left.value, other)]
         return Term(b.compute("dot", args, (), job.dtype, job.target, (), formula, flops), ())
     return Term(fold(job, [left.value, other], left.labels, (), formula, flops), ())

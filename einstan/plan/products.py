@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import prod
 
 from ..ir import Einsum, Node
 from .contract import Job, Labels, Term, contract
@@ -14,14 +15,15 @@ def lower_einsum(low: Lowering, node: Node) -> Shown:
     assert isinstance(node, Einsum)
     if not node.is_pattern:
         return contracted(low, node)
-    return pattern(low, node) if node.operands else delta(low, node)
+    if all(o in low.facts.number for o in node.operands):
+        return delta(low, node)
+    return pattern(low, node)
 
 
 def pattern(low: Lowering, e: Einsum) -> Shown:
     """The operand's array with its axes shown in other places."""
     operand, (own,) = e.operands[0], e.labels
     s = solid(low, low.shown[operand], operand)
-    assert isinstance(s.value, Value), "our bug: a pattern of a number is a number"
     value, place = diagonal_view(low, s, own)
     ratio = low.factor[e] / low.factor[operand]
     if ratio != 1:
@@ -42,12 +44,15 @@ def repeated_new(low: Lowering, e: Einsum, value: Value, place: dict[int, int | 
 
 
 def delta(low: Lowering, e: Einsum) -> Shown:
-    """1 on a diagonal: ones with an axis for each label that repeats."""
+    """A number on a diagonal: an array with an axis for each label that repeats."""
     dims = e.dims
     repeated = [label for label in dict.fromkeys(e.out) if e.out.count(label) > 1]
     shape = tuple([low.facts.size(dims[label]) for label in repeated])
     dtype = low.facts.computed(e)
     ones = low.build.once(("ones", shape, dtype), "ones", [], shape, dtype, params=shape)
+    number = prod([low.facts.number[o] for o in e.operands], start=low.factor[e])
+    if number != 1:
+        ones = low.build.scaled(ones, number)
     place = {label: n for n, label in enumerate(repeated)}
     return Shown(ones, tuple([place.get(label) for label in e.out]))
 

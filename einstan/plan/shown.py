@@ -222,8 +222,17 @@ def copied(low: Lowering, s: Shown, factor: Fraction, node: Node, target: Value)
     view = aligned(low.build, Term(s.value, carried(s)), distinct)
     seen = [letters[labels.index(label)] for label in labels]
     formula = f"{subscripted(seen)} = {letters_in(s, letters)}"
-    op, args = ("copy", [view]) if factor == 1 else ("multiply", [view, 1 / factor])
-    low.build.compute(op, args, inner.shape, inner.dtype, inner, (), formula, 0 if factor == 1 else inner.size)
+    args: list[Arg | Fraction] = [view] if factor == 1 else [view, 1 / factor]
+    low.build.compute(
+        "copy" if factor == 1 else "multiply",
+        args,
+        inner.shape,
+        inner.dtype,
+        inner,
+        (),
+        formula,
+        0 if factor == 1 else inner.size,
+    )
 
 
 def solid(low: Lowering, s: Shown, node: Node) -> Shown:

@@ -144,12 +144,21 @@ class Writer:
                 deltas.append((names[label], letter))
         summed: dict[int, str] = {}
         taken = {x.lower() for x in scope}
-        for operand, own in zip(e.operands, e.labels, strict=True):
-            for label, hint in zip(own, self.hints(operand), strict=True):
-                if label not in names:
-                    summed[label] = names[label] = fresh(hint, taken)
-                    taken.add(names[label])
-        return [Factor(o, tuple(names[x] for x in own)) for o, own in zip(e.operands, e.labels)], deltas, summed
+        factors: list[Factor] = []
+        waiting = [(e, names)]
+        while waiting:
+            inner, named = waiting.pop()
+            for operand, own in zip(inner.operands, inner.labels, strict=True):
+                for label, hint in zip(own, self.hints(operand), strict=True):
+                    if label not in named:
+                        named[label] = summed[len(summed)] = fresh(hint, taken)
+                        taken.add(named[label])
+                shown = tuple(named[x] for x in own)
+                if isinstance(operand, Einsum) and len(set(operand.out)) == operand.rank:
+                    waiting.append((operand, dict(zip(operand.out, shown, strict=True))))
+                else:
+                    factors.append(Factor(operand, shown))
+        return factors, deltas, summed
 
     def natural_signs(self, coef: Coef, factors: list[Factor]) -> tuple[Coef, list[Factor]]:
         """Sums turned so that they begin with a positive term; the signs go to the coefficient."""
