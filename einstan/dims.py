@@ -8,6 +8,7 @@ decides which symbols are one and solves the linear equations that concatenation
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 Monomial = tuple[str, ...]  # symbols, sorted, repeated for powers; () is the integer part
@@ -25,6 +26,7 @@ class Dim:
         self.text: Final = " + ".join("*".join(([str(c)] if c != 1 or not m else []) + list(m)) for m, c in self.terms)
 
     @staticmethod
+    @lru_cache(maxsize=100_000)
     def symbol(name: str) -> Dim:
         return Dim({(name,): 1})
 
@@ -141,9 +143,14 @@ class Sizes:
     def unify(self, left: Dim, right: Dim) -> None:
         """Make `left` and `right` one size; raises SizeClash where they can't be."""
         left, right = self.resolve(left), self.resolve(right)
-        rest = left - right
-        if not rest.terms:
+        if left == right:
             return
+        a, b = single_symbol(left), single_symbol(right)
+        if a is not None and b is not None:
+            loser = max(a, b, key=lambda s: (s.startswith("?"), s))
+            self.binding[loser] = right if loser == a else left
+            return
+        rest = left - right
         if rest.value is not None:
             raise SizeClash(left, right)
         linear = [m[0] for m, c in rest.terms if len(m) == 1 and abs(c) == 1]

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from .dims import Env, single_symbol
-from .emit import Functions, compiled, emit
+from .emit import Functions, born, compiled, emit
 from .errors import EinstanError, EinstanNameError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
 from .order import check_method
@@ -38,7 +38,8 @@ PLANS_KEPT: Final = 64
 SIGNATURE: Final = attrgetter("shape", "dtype")
 PLAIN: Final = {np.ndarray}
 LARGE: Final = 1 << 18  # bytes from which on a result's memory is worth using again
-UNSHARED: Final = 2  # references to an array that only a list holds, while it is counted
+PROBE: Final = [np.empty(0)]
+UNSHARED: Final = getrefcount(PROBE[0])  # of an array that only a list holds
 COUNTS_REFERENCES: Final = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 OWN_ERRSTATE: Final = int(np.__version__.split(".")[0]) >= 2  # numpy 2 keeps it in a context variable
 
@@ -275,10 +276,10 @@ class Bound:
             out = functions.results() if held.kept is None else held.recycled(self.distinct)
         try:
             if OWN_ERRSTATE:
-                held.context.run(functions.run, values, held.arrays, out)
+                out = held.context.run(functions.run, values, held.arrays, out)
             else:
                 with np.errstate(all="ignore"):
-                    functions.run(values, held.arrays, out)
+                    out = functions.run(values, held.arrays, out)
         finally:
             self.pool.append(held)
         return list(out) if self.spread is None else self.repeated(out)
@@ -365,9 +366,9 @@ def as_arrays(given: Mapping[str, Any]) -> list[Array]:
 
 def weakly(x: complex, dtype: DType, exact: bool) -> Array:
     """Python's number beside floats takes their dtype, beside integers its own kind."""
-    if isinstance(x, complex):
+    if type(x) is complex:
         return np.asarray(x, np.result_type(dtype, np.complex64))
-    if isinstance(x, int) and exact:
+    if type(x) is int and exact:
         return np.asarray(x)
     return np.asarray(x, dtype)
 
@@ -579,7 +580,7 @@ def check_places(places: Sequence[Any], found: Plan) -> None:
 
 def direct(places: Sequence[Array], values: Sequence[Array], found: Plan) -> bool:
     """Whether the results may be computed in these arrays: they fit and share memory with nothing."""
-    if len(set(found.results)) < len(found.results):
+    if len(set(found.results)) < len(found.results) or born(found):
         return False
     fit = all(
         p.dtype == v.dtype and p.flags.c_contiguous and p.flags.aligned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -57,7 +57,7 @@ class Program:
         return tuple(self.checked.definitions)
 
     def __getitem__(self, name: str) -> Expr:
-        self.require(name, self.names, "defines")
+        self.require(name, self.checked.definitions, "defines")
         return Expr(self, name)
 
     def expr(self, text: str) -> Expr:
@@ -143,8 +143,9 @@ class Program:
             found[name] = tuple(own)
         return found
 
-    def require(self, name: str, known: Iterable[str], verb: str) -> None:
-        if name not in (names := list(known)):
+    def require(self, name: str, known: Collection[str], verb: str) -> None:
+        if name not in known:
+            names = list(known)
             close = get_close_matches(name, names, 3)
             hint = f"Did you mean {' or '.join(close)}?" if close else f"It {verb} {', '.join(names[:20])}."
             raise EinstanNameError(f"The program has no name {name!r} here.", hint)
@@ -205,7 +206,7 @@ class Program:
 
     def derived(self, of: str, wrt: str | Sequence[str], tree: Tree, extra: Mapping[str, str] | None = None) -> Derived:
         """A derivative program, once all names are known to be names of the program."""
-        self.require(of, self.names, "defines")
+        self.require(of, self.checked.definitions, "defines")
         for name in [wrt] if isinstance(wrt, str) else wrt:
             self.require(name, self.letters, "has")
         for name in extra or ():
@@ -214,7 +215,7 @@ class Program:
         return Derived(self, tree, dict(extra or {}))
 
     def require_scalar(self, of: str, verb: str, instead: str) -> None:
-        self.require(of, self.names, "defines")
+        self.require(of, self.checked.definitions, "defines")
         if axes := self.letters[of]:
             raise EinstanDerivativeError(
                 f"{of} has axes {', '.join(axes)}; {verb} is of a scalar.", f"Sum it to a scalar, or use {instead}."
@@ -225,7 +226,7 @@ class Program:
     def compile(self, of: str | Sequence[str], **options: Any) -> Kernel:
         """A kernel for one name (gives an array) or for a list of names (gives a dict)."""
         for name in [of] if isinstance(of, str) else of:
-            self.require(name, self.names, "defines")
+            self.require(name, self.checked.definitions, "defines")
         return self.kernel(self.branches(of, Term), {}, **options)
 
     def run(self, of: str | Sequence[str], /, **arrays: Any) -> Any:

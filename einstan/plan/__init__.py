@@ -1,7 +1,7 @@
 """plan: machine nodes under sizes and dtypes to straight-line steps on arrays.
 
-Stages, each a function: sizes, dtypes and constants (`facts`), the order of multiplication (`order.associate`),
-coefficients (`coefs`), steps (`products`, `sums`, `calls`), memory (`memory`).
+Stages, each a function: the order of multiplication (`order.associate`), products with concatenations (`blocks`),
+sizes, dtypes and constants (`facts`), coefficients (`coefs`), steps (`products`, `sums`, `calls`), memory (`memory`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from ..dims import Env
 from ..ir import Add, Call, Einsum, Input, Node
 from ..order import associate
+from .blocks import take_blocks
 from .calls import lower_call
 from .dtypes import DType
 from .facts import Facts
@@ -35,7 +36,7 @@ def plan(
     `env` gives the sizes, `dtypes` those of the inputs by name, `hints` the letters of their axes for the formulas.
     Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
     """
-    facts = Facts(associate(outputs, env, optimize), env, dtypes)
+    facts = Facts(take_blocks(associate(outputs, env, optimize), env), env, dtypes)
     low = Lowering(facts, hints or {})
     low.run(LOWER)
     steps = tuple(low.build.steps)
