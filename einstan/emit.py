@@ -44,30 +44,30 @@ def compiled(source: str) -> Functions:
     return Functions(space["workspace"], space["results"], space["run"])
 
 
-def emit(plan: Plan, hints: Mapping[str, Sequence[str]] | None = None) -> str:
-    """The source of a plan."""
-    text = Text(plan)
+def emit(plan: Plan, hints: Mapping[str, Sequence[str]] | None = None, comments: bool = True) -> str:
+    """The source of a plan; each line with its formula, unless it is only to be run."""
+    text = Text(plan, comments)
     runs = [line for step in plan.steps if not text.prepared(step) for line in text.line(step)]
     prepares = [line for step in plan.steps if text.prepared(step) for line in text.line(step)]
-    names = list(plan.inputs)
     work = text.handed_over()
-    run_ = [
-        *text.unpack(list(plan.inputs.values()), "inputs", ", ".join(described(n, hints) for n in names)),
+    results = text.tuple_of(text.distinct_results())
+    inputs = ", ".join(described(name, hints) for name in plan.inputs) if comments else ""
+    body = [
+        *text.unpack(list(plan.inputs.values()), "inputs", inputs),
         *text.unpack(work, "work", ""),
         *text.unpack(text.distinct_results(), "out", ""),
         *runs,
-        f"return {text.tuple_of(text.distinct_results())}",
+        f"return {results}",
     ]
-    head = [HEAD, *(["import math\n"] if text.uses_math else []), "import numpy as np\n"]
-    bodies = [
+    functions = [
         function("workspace()", [*text.arena(), *prepares, f"return {text.tuple_of(work)}"]),
         function("results()", [f"return {text.fresh()}"]),
-        function("run(inputs, work, out)", run_),
+        function("run(inputs, work, out)", body),
         KERNEL,
     ]
+    head = HEAD + ("import math\n" if text.uses_math else "") + "\nimport numpy as np\n"
     constants = "".join(f"{name} = {value}\n" for name, value in text.constants())
-    parts = ["".join(head), *(f"\n{h.strip()}\n" for h in text.helpers), f"\n{constants}", *bodies]
-    return "\n".join(parts)
+    return "\n".join([head, *(f"\n{h.strip()}\n" for h in text.helpers), f"\n{constants}", *functions])
 
 
 def function(head: str, lines: Sequence[str]) -> str:
@@ -89,18 +89,24 @@ def escaped(text: str) -> str:
 class Text:
     """The texts of one plan's values and steps; constants and helpers are collected as they are used."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, comments: bool) -> None:
+        self.plan, self.comments = plan, comments
         self.names: dict[Value, str] = {}
-        self.made: set[Value] = set()
+        self.made: set[str] = set()
         self.born = born(plan)
         self.helpers: dict[str, None] = {}
         self.numbers: dict[tuple[str, str], str] = {}
         self.dtypes: dict[str, str] = {}
+        self.places: dict[tuple[tuple[int, ...], str], dict[int, str]] = {}
+        for v, place in plan.places.items():
+            same = self.places.setdefault((v.shape, self.dtype(v.dtype)), {})
+            self.names[v] = same.setdefault(place.offset, f"v{v.number}")
+        self.views: dict[tuple[str, str, Any], str] = {}
 
     # ------------------------------------------------------------ names
 
     def name(self, v: Value) -> str:
+        """Values that lie in one place, one after the other, have one name."""
         found = self.names.get(v)
         if found is None:
             found = self.names[v] = f"v{self.plan.aliases.get(v, v).number}"
@@ -141,19 +147,32 @@ class Text:
         if op.helper:
             self.helpers[op.helper] = None
         if step.is_view:
-            (of,) = step.arrays
-            yield f"{self.name(step.out)} = {VIEW[step.op](self.name(of), step.params)}"
+            yield from self.view(step)
             return
-        if step.out.storage.kind == "constant" and step.out.storage not in self.made:
-            self.made.add(step.out.storage)
-            yield f"{self.name(step.out.storage)} = {self.empty(step.out.storage)}"
+        owner = step.out.storage
+        if owner.kind == "constant" and self.name(owner) not in self.made:
+            self.made.add(self.name(owner))
+            yield f"{self.name(owner)} = {self.empty(owner)}"
         args = [self.argument(a, step) for a in step.args]
-        params = {f"p{n}": parameter(p) for n, p in enumerate(step.params)}
-        if step.out in self.born and step.op == "dot":
-            yield f"{self.name(step.out)} = np.dot({args[0]}, {args[1]})  # {step.formula}"
+        if step.out in self.born:
+            yield f"{self.name(step.out)} = np.dot({args[0]}, {args[1]}){self.comment(step)}"
             return
-        text = op.text.format(*args, **params, out=self.name(step.out))
-        yield f"{text}  # {step.formula}" if step.formula else text
+        params = {f"p{n}": parameter(p) for n, p in enumerate(step.params)}
+        yield op.text.format(*args, **params, out=self.name(step.out)) + self.comment(step)
+
+    def view(self, step: Step) -> Iterator[str]:
+        """Equal views of one place are made once, unless the place is made anew by every call."""
+        (of,) = step.arrays
+        key = (self.name(of), step.op, step.params)
+        known = self.views.get(key)
+        if known is not None:
+            self.names[step.out] = known
+            return
+        self.views[key] = self.name(step.out)
+        yield f"{self.name(step.out)} = {VIEW[step.op](self.name(of), step.params)}"
+
+    def comment(self, step: Step) -> str:
+        return f"  # {step.told(self.name)}" if self.comments and step.note is not None else ""
 
     def empty(self, v: Value) -> str:
         return f"np.empty({v.shape!r}, {self.dtype(v.dtype)})"
@@ -167,27 +186,27 @@ class Text:
         return f"({''.join(f'{text}, ' for text in made).rstrip()})"
 
     def arena(self) -> list[str]:
-        """One block of bytes, and the arrays in it."""
-        if not self.plan.places:
+        """One block of bytes, and the arrays in it; those of one shape and dtype together."""
+        if not self.places:
             return []
         lines = [f"arena = np.empty({self.plan.arena + 64}, 'uint8')", "start = -arena.ctypes.data % 64"]
-        for v, place in self.plan.places.items():
-            lines.append(
-                f"{self.name(v)} = np.ndarray({v.shape!r}, {self.dtype(v.dtype)}, arena, start + {place.offset})"
-            )
+        for (shape, dtype), names in self.places.items():
+            offsets = "".join(f"{offset}, " for offset in names).rstrip()
+            made = f"[np.ndarray({shape!r}, {dtype}, arena, start + n) for n in ({offsets})]"
+            lines.append(f"{''.join(f'{name}, ' for name in names.values()).rstrip()} = {made}")
         return lines
 
     # ------------------------------------------------------------ passing
 
     def handed_over(self) -> list[Value]:
-        """What the run needs of the workspace."""
-        needed: dict[Value, None] = {}
+        """What the run needs of the workspace, one value for each name."""
+        needed: dict[str, Value] = {}
         for step in self.plan.steps:
             if not self.prepared(step):
                 for v in (*step.arrays, step.out):
                     if self.plan.aliases.get(v.storage, v.storage).kind in ("work", "constant"):
-                        needed[v] = None
-        return list(needed)
+                        needed.setdefault(self.name(v), v)
+        return list(needed.values())
 
     def distinct_results(self) -> list[Value]:
         return list(dict.fromkeys(self.plan.results))

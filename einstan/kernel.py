@@ -170,7 +170,7 @@ class Kernel:
     @property
     def source(self) -> str:
         """The generated numpy source."""
-        return self._current().source
+        return emit(self._current().plan, self.inputs)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -218,7 +218,7 @@ class Kernel:
     def _planned(self, key: Key, env: Env) -> Bound:
         dtypes = {name: dtype for name, (_, dtype) in zip(self._names, key, strict=True)}
         found = plan(self._build(env), env, dtypes, self.optimize, self.inputs)
-        return Bound(found, emit(found, self.inputs), self._names, key)
+        return Bound(found, self._names, key)
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
         """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""
@@ -244,10 +244,10 @@ class State:
 class Bound:
     """One plan with its functions and workspaces."""
 
-    __slots__ = ("count", "distinct", "functions", "key", "large", "pick", "plan", "pool", "source", "spread", "take")
+    __slots__ = ("count", "distinct", "functions", "key", "large", "pick", "plan", "pool", "spread", "take")
 
-    def __init__(self, plan_: Plan, source: str, names: Sequence[str], key: Key) -> None:
-        self.plan, self.source = plan_, source
+    def __init__(self, plan_: Plan, names: Sequence[str], key: Key) -> None:
+        self.plan = plan_
         self.functions: Functions | None = None
         self.count = len(names)
         self.key = list(key)
@@ -263,7 +263,7 @@ class Bound:
         """Run once, in a workspace of its own."""
         functions = self.functions
         if functions is None:
-            functions = self.functions = compiled(self.source)
+            functions = self.functions = compiled(emit(self.plan, comments=False))
         try:
             held = self.pool.pop()
         except IndexError:

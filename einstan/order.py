@@ -37,11 +37,21 @@ def associate(roots: Sequence[Node], env: Env, optimize: str = "auto") -> list[N
     done: dict[Node, Node] = {}
     for node in toposort(roots):
         operands = [done[o] for o in node.operands]
-        if isinstance(node, Einsum) and len(operands) > 1:
+        if isinstance(node, Einsum) and needs_nesting(node):
             done[node] = nest(node, operands, env, optimize)
         else:
             done[node] = rebuild(node, operands)
     return [done[root] for root in roots]
+
+
+def needs_nesting(e: Einsum) -> bool:
+    """Whether the product has more than two operands, or a summed label that stands in one of two only."""
+    if len(e.operands) != 2:
+        return len(e.operands) > 2
+    (left, right), out = e.labels, e.out
+    return any(label not in right and label not in out for label in left) or any(
+        label not in left and label not in out for label in right
+    )
 
 
 def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: str) -> Node:

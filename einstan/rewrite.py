@@ -64,7 +64,11 @@ def one_pass(roots: Sequence[Node], merged: set[Node], table: dict[type[Node] | 
             stack.append((node, None))
             stack.extend((o, None) for o in reversed(region(node, merged)) if o not in done)
             continue
-        built = merge(node, merged, done)
+        built, missing = settle(merge(node, merged, done), done)
+        if missing:
+            stack.append((node, None))
+            stack.extend((o, None) for o in missing)
+            continue
         if built is not node and built in done:
             done[node] = done[built]
             continue
@@ -77,6 +81,16 @@ def one_pass(roots: Sequence[Node], merged: set[Node], table: dict[type[Node] | 
                 stack.append((built, after))
             stack.append((after, None))
     return [done[root] for root in roots]
+
+
+def settle(node: Node, done: dict[Node, Node]) -> tuple[Node, list[Node]]:
+    """`node` over normalised operands; or those that a constructor has made new, to be normalised first."""
+    while not (missing := [o for o in node.operands if o not in done]):
+        again = rebuild(node, [done[o] for o in node.operands])
+        if again is node:
+            break
+        node = again
+    return node, missing
 
 
 def apply(node: Node, table: dict[type[Node] | Prim, list[Law]]) -> Node | None:
@@ -94,8 +108,8 @@ def merging(roots: Sequence[Node]) -> set[Node]:
     """The nodes that vanish into their single user: a product in a product, a sum in a sum."""
     count_ = uses(roots)
     inside: set[Node] = set()
-    for node in toposort(roots):
-        if isinstance(node, Einsum | Add):
+    for node in reversed(toposort(roots)):
+        if isinstance(node, Einsum) or (isinstance(node, Add) and (len(node.operands) > 1 or node in inside)):
             for o in node.operands:
                 if type(o) is type(node) and count_[o] == 1:
                     inside.add(o)

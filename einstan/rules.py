@@ -136,7 +136,7 @@ def drop_axes(node: Node, kept: Sequence[int]) -> Node:
 
 @law(*(p for p in ENTRYWISE if p.arity == 1))
 def lift_transpose(y: Call) -> Node | None:
-    """tanh(x[j,i]) -> tanh(x)[j,i]."""
+    """tanh of a transposed array is the transposed tanh."""
     (x,) = y.operands
     if not (isinstance(x, Einsum) and x.is_pattern and x.operands):
         return None

@@ -103,7 +103,7 @@ def log_exp(y: Call) -> Node | None:
 
 @law(LOG)
 def log_add_exp(y: Call) -> Node | None:
-    """log(exp(x[i]) + exp(z[i])) -> x[i] + softplus(z[i] - x[i])."""
+    """log(exp(x[i]) + exp(z[i])) -> z[i] + softplus(x[i] - z[i])."""
     found = two_exponents(y.operands[0], 1)
     if found is None:
         return None

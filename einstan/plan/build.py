@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..dims import Dim, single_symbol
-from .values import Arg, Kind, Number, Step, Value
+from .values import Arg, Kind, Name, Note, Number, Step, Value
 
 DType = np.dtype[Any]
 Index = tuple[tuple[int, int] | None, ...]  # for each place a stretch of an axis, or None for a new axis
@@ -39,13 +38,13 @@ class Builder:
         args: Sequence[Arg | Fraction],
         out: Value,
         params: tuple[Any, ...] = (),
-        formula: str = "",
+        note: Note | None = None,
         flops: int = 0,
     ) -> Value:
         """Append `out = op(args)`; fractions become floats, integers stay exact in integer results."""
         plain = tuple([scalar(a, out.dtype) if isinstance(a, Fraction) else a for a in args])
         moved = out.nbytes + sum([a.nbytes for a in plain if isinstance(a, Value)])
-        self.steps.append(Step(op, plain, out, params, formula, flops, moved))
+        self.steps.append(Step(op, plain, out, params, note, flops, moved))
         return out
 
     def compute(
@@ -56,14 +55,14 @@ class Builder:
         dtype: DType,
         target: Value | None = None,
         params: tuple[Any, ...] = (),
-        formula: str = "",
+        note: Note | None = None,
         flops: int = 0,
     ) -> Value:
         """A step into `target` or a new value, which is constant where all arguments are."""
         if target is None:
             constant = all(not isinstance(a, Value) or a.storage.kind == "constant" for a in args)
             target = self.value(shape, dtype, "constant" if constant else "work")
-        return self.step(op, args, target, params, f"{target_name(target)}{formula}" if formula else "", flops)
+        return self.step(op, args, target, params, note, flops)
 
     def once(
         self,
@@ -96,7 +95,7 @@ class Builder:
             [v, factor],
             v.shape,
             v.dtype,
-            formula=f" = {float(factor):g} v{v.storage.number}",
+            note=lambda name: f" = {float(factor):g} {name(v.storage)}",
             flops=v.size,
         )
 
@@ -113,7 +112,7 @@ class Builder:
             self.count += 1
             found = Value(self.count - 1, tuple(shape), v.dtype, v.kind, v.storage, contiguous)
             self._views[key] = found
-            self.steps.append(Step(op, (v,), found, params, "", 0, 0))
+            self.steps.append(Step(op, (v,), found, params, None, 0, 0))
         return found
 
     def transpose(self, v: Value, perm: tuple[int, ...]) -> Value:
@@ -181,10 +180,6 @@ def clean(hint: str) -> str:
     return hint.lower() if hint.isidentifier() and len(hint) <= 20 else ""
 
 
-def target_name(v: Value) -> str:
-    return f"v{v.storage.number}"
-
-
 def scalar(c: Fraction | float, dtype: DType) -> int | float:
     """A coefficient as Python's number for arrays of this dtype."""
     if isinstance(c, Fraction) and dtype.kind in "iu" and c.denominator == 1:
@@ -192,12 +187,6 @@ def scalar(c: Fraction | float, dtype: DType) -> int | float:
     return float(c)
 
 
-def shown(v: Arg, letters: Sequence[str]) -> str:
+def written(v: Value, letters: Sequence[str], name: Name) -> str:
     """`v3[b,j]`"""
-    if not isinstance(v, Value):
-        return f"{v:g}" if isinstance(v, float) else str(v)
-    return f"v{v.storage.number}[{','.join(letters)}]" if letters else f"v{v.storage.number}"
-
-
-def size(shape: Sequence[int]) -> int:
-    return prod(shape)
+    return f"{name(v.storage)}[{','.join(letters)}]" if letters else name(v.storage)

@@ -26,7 +26,7 @@ from .shown import (
     stretch,
     subscripted,
 )
-from .values import Value
+from .values import Exact, Name, Value, ratio
 
 LINEAR = {"part": (0,), "where": (1, 2)}  # arguments that come with the multiple of the result; of concat all
 MAX_MULTIPLIED = 64  # natural powers up to here are repeated products
@@ -52,9 +52,9 @@ def arguments(low: Lowering, y: Call) -> list[Shown]:
     found = []
     for k, operand in enumerate(y.operands):
         s = low.shown[operand]
-        ratio = (low.factor[y] if k in linear else Fraction(1)) / low.factor[operand]
-        if ratio != 1:
-            s = Shown(low.build.scaled(s.value, ratio) if isinstance(s.value, Value) else s.value * ratio, s.axes)
+        c: Exact = ratio(low.factor[y] if k in linear else 1, low.factor[operand])
+        if c != 1:
+            s = Shown(low.build.scaled(s.value, c) if isinstance(s.value, Value) else s.value * c, s.axes)
         found.append(s)
     return found
 
@@ -72,12 +72,15 @@ def applied(low: Lowering, y: Call, op: str, args: Sequence[Shown], params: tupl
         operand_of(low, s, place.order, s.value.dtype if condition and k == 0 and isinstance(s.value, Value) else dtype)
         for k, s in enumerate(args)
     ]
-    letters = low.build.subscripts(y.shape)
-    inside = ", ".join([letters_in(s, letters) for s in args])
-    name = f"{inside}^({y.params[0]})" if y.prim.name == "pow" else f"{y.prim.name}({inside})"
-    formula = f"{subscripted([letters[n] for n in place.order])} = {name}"
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(y.shape)
+        inside = ", ".join([letters_in(s, letters, name) for s in args])
+        right = f"{inside}^({y.params[0]})" if y.prim.name == "pow" else f"{y.prim.name}({inside})"
+        return f"{subscripted([letters[n] for n in place.order])} = {right}"
+
     kind = BOOL if y in low.masks else dtype
-    value = low.build.compute(op, taken, place.shape, kind, place.target, params, formula, prod(place.shape))
+    value = low.build.compute(op, taken, place.shape, kind, place.target, params, note, prod(place.shape))
     return Shown(value, place.axes)
 
 
@@ -117,10 +120,13 @@ def reduction(low: Lowering, y: Call) -> Shown:
     order = [s.axes.index(a) for a in range(x.rank)]
     kept = [k for k in order if k < x.rank - n or y.rank == x.rank]
     along = tuple(a for a, k in enumerate(order) if k >= x.rank - n)
-    letters = low.build.subscripts(x.shape)
-    formula = f"{subscripted([letters[k] for k in kept])} = {y.prim.name}({letters_in(s, letters)})"
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(x.shape)
+        return f"{subscripted([letters[k] for k in kept])} = {y.prim.name}({letters_in(s, letters, name)})"
+
     shape = [low.facts.shape[x][k] for k in kept]
-    value = low.build.compute(y.prim.name, [s.value], shape, dtype, target, (along,), formula, s.value.size)
+    value = low.build.compute(y.prim.name, [s.value], shape, dtype, target, (along,), note, s.value.size)
     return Shown(value, tuple([kept.index(k) for k in range(y.rank)]))
 
 
@@ -150,7 +156,7 @@ def join(low: Lowering, y: Call) -> Shown:
         end = start + low.facts.shape[operand][axis]
         slot = stretch(low, Slot(y, axis, start, end))
         if s.value is not slot and slot.size:
-            copied(low, s, Fraction(1), operand, slot)
+            copied(low, s, 1, operand, slot)
         start = end
     return Shown(value, tuple(range(y.rank)))
 

@@ -10,38 +10,59 @@ cost nothing there).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from ..ir import Add, Call, Einsum, Input, Node
 from .facts import Facts
+from .values import Exact, exact, magnitude
 
-ONE = Fraction(1)
+ONE: Exact = 1
 LINEAR = {"part": (0,), "where": (1, 2)}  # prims that pass a factor to these arguments
 
 
-def place_coefficients(facts: Facts) -> dict[Node, Fraction]:
-    """The multiple of each node that is computed."""
+class Placed(NamedTuple):
+    """`factor`: the multiple of each node that is computed; `second`: another one that several users want."""
+
+    factor: dict[Node, Exact]
+    second: dict[Node, Exact]
+
+
+Demands = dict[Node, dict[Exact, int]]  # how many users want which multiple
+
+
+def place_coefficients(facts: Facts) -> Placed:
+    """The multiples of each node that are computed."""
     waiting = dict(facts.uses)
-    demands: dict[Node, list[Fraction]] = {node: [] for node in facts.order}
+    demands: Demands = {node: {} for node in facts.order}
+    sweep = Sweep(facts, demands, usual_signs(facts))
     for root in facts.roots:
-        demands[root].append(ONE)
+        demands[root][ONE] = 1
         waiting[root] -= 1
     rank = {node: (-facts.count(node), -n) for n, node in enumerate(facts.order)}
     ready = [(rank[node], node) for node in facts.order if not waiting[node]]
     heapify(ready)
-    factor: dict[Node, Fraction] = {}
+    factor: dict[Node, Exact] = {}
     while ready:
         _, node = heappop(ready)
-        wanted = demands[node]
-        agreed = wanted[0] if all(c == wanted[0] for c in wanted) else ONE
+        agreed = next(iter(demands[node])) if len(demands[node]) == 1 else ONE
         factor[node] = agreed if agreed != 1 and scalable(node, facts) else ONE
-        for operand, demand in zip(node.operands, handed_down(node, factor[node], demands, facts), strict=True):
-            demands[operand].append(demand)
+        for operand, demand in zip(node.operands, handed_down(node, factor[node], sweep), strict=True):
+            demands[operand][demand] = demands[operand].get(demand, 0) + 1
             waiting[operand] -= 1
             if not waiting[operand]:
                 heappush(ready, (rank[operand], operand))
-    return factor
+    return Placed(factor, seconds(demands, factor))
+
+
+def seconds(demands: Demands, factor: dict[Node, Exact]) -> dict[Node, Exact]:
+    """For each node the multiple that most users want beside the one computed, if it is more than one user."""
+    found = {}
+    for node, wanted in demands.items():
+        times, c = max(((n, c) for c, n in wanted.items() if c != factor[node]), default=(0, ONE))
+        if times > 1:
+            found[node] = c
+    return found
 
 
 def scalable(node: Node, facts: Facts) -> bool:
@@ -54,39 +75,82 @@ def scalable(node: Node, facts: Facts) -> bool:
     return bool(node.operands)
 
 
-def handed_down(node: Node, c: Fraction, demands: dict[Node, list[Fraction]], facts: Facts) -> Sequence[Fraction]:
+class Sweep(NamedTuple):
+    """The state: `demands` so far, and the sign that each size of coefficient has where it can't be turned."""
+
+    facts: Facts
+    demands: Demands
+    signed: dict[Exact, Exact]
+
+
+def handed_down(node: Node, c: Exact, sweep: Sweep) -> Sequence[Exact]:
     """What the node, computed c times, demands of each operand."""
     if isinstance(node, Add):
         if len(node.operands) == 1:
-            return [c * facts.coef(node.coefs[0])]
-        return [abs(c * facts.coef(own)) for own in node.coefs]
+            return [exact(c * sweep.facts.coef(node.coefs[0]))]
+        return [exact(magnitude(c * sweep.facts.coef(own))) for own in node.coefs]
     result = [ONE] * len(node.operands)
     if c == 1:
         return result
     if isinstance(node, Einsum):
-        chosen = bearer(node, c, demands, facts)
-        places: tuple[int, ...] = () if chosen is None else (chosen,)
-    else:
-        assert isinstance(node, Call)
-        places = LINEAR.get(node.prim.name, ())
-    for k in places:
+        return shared_out(node, c, sweep)
+    assert isinstance(node, Call)
+    for k in LINEAR.get(node.prim.name, ()):
         result[k] = c
     return result
 
 
-def bearer(e: Einsum, c: Fraction, demands: dict[Node, list[Fraction]], facts: Facts) -> int | None:
-    """The operand that takes the factor: one that others want so anyway, else a smaller one than the result."""
-    able = [k for k, o in enumerate(e.operands) if scalable(o, facts) and e.operands.count(o) == 1]
+def shared_out(e: Einsum, c: Exact, sweep: Sweep) -> list[Exact]:
+    """c to one operand, or -c where that was asked for before and a sum among the operands can turn its signs."""
+    result = [ONE] * len(e.operands)
+    usual = sweep.signed.setdefault(magnitude(c), c)
+    turned = None if usual == c else next((k for k, o in enumerate(e.operands) if turnable(o, sweep.facts)), None)
+    given = c if turned is None else usual
+    k = bearer(e, given, sweep, turned)
+    if k is None:
+        k, given, turned = bearer(e, c, sweep, None), c, None
+    if k is not None:
+        result[k] = given
+        if turned is not None:
+            result[turned] = -ONE
+    return result
+
+
+def turnable(o: Node, facts: Facts) -> bool:
+    """Whether the operand is a sum that nothing else uses: a - b is as good as b - a."""
+    return isinstance(o, Add) and len(o.operands) > 1 and facts.uses[o] == 1 and scalable(o, facts)
+
+
+def usual_signs(facts: Facts) -> dict[Exact, Exact]:
+    """For each size of coefficient the sign it has before products that hold no sum that could be turned."""
+    turns: set[Node] = set()
+    for node in facts.order:
+        if isinstance(node, Einsum) and any(turnable(o, facts) or o in turns for o in node.operands):
+            turns.add(node)
+    found: dict[Exact, Exact] = {}
+    for node in facts.order:
+        if isinstance(node, Add) and len(node.operands) == 1 and node.operands[0] not in turns:
+            c = facts.coef(node.coefs[0])
+            found.setdefault(magnitude(c), c)
+    return found
+
+
+def bearer(e: Einsum, c: Exact, sweep: Sweep, taken: int | None) -> int | None:
+    """The operand that takes the factor: one that others want so anyway, else a smaller one than the result.
+
+    Products are preferred to sums: they hand it on, perhaps to where it is wanted anyway.
+    """
+    facts, demands = sweep.facts, sweep.demands
+    able = [k for k, o in enumerate(e.operands) if k != taken and scalable(o, facts) and e.operands.count(o) == 1]
     if not able:
         return None
 
-    def rank(k: int) -> tuple[bool, bool, int]:
+    def rank(k: int) -> tuple[bool, bool, bool, int]:
         o = e.operands[k]
-        return (not (demands[o] and all(d == c for d in demands[o])), facts.uses[o] > 1, facts.count(o))
+        return (c not in demands[o], not isinstance(o, Einsum), facts.uses[o] > 1, facts.count(o))
 
     best = min(able, key=rank)
     o = e.operands[best]
-    wanted = all(d == c for d in demands[o])
-    if demands[o] and wanted:
+    if c in demands[o]:
         return best
-    return best if wanted and (e.is_pattern or facts.count(o) <= facts.count(e)) else None
+    return best if not demands[o] and (e.is_pattern or facts.count(o) <= facts.count(e)) else None

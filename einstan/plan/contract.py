@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
-from .build import Builder, DType, shown
-from .values import Number, Value
+from ..dims import Dim
+from .build import Builder, DType, written
+from .values import Name, Note, Number, Value
 
 Labels = tuple[int, ...]
 FOLD_WITHOUT_ARRAY = 4096  # entries from which on np.einsum beats multiply and sum
@@ -34,7 +35,7 @@ class Job:
     sizes: dict[int, int]
     dtype: DType
     target: Value | None
-    letters: dict[int, str]
+    dims: dict[int, Dim]
     factor: Number = 1
 
     def shape(self, labels: Labels) -> tuple[int, ...]:
@@ -43,12 +44,17 @@ class Job:
     def volume(self, labels: Labels) -> int:
         return prod([self.sizes[label] for label in labels])
 
-    def formula(self, labels: Labels, *terms: Term) -> str:
+    def note(self, labels: Labels, *terms: Term) -> Note:
         """`[b,j] = v0[b,K] v1[K,j]`: summed letters are capital."""
-        kept = {label: self.letters[label] for label in labels}
-        left = f"[{','.join(kept.values())}]" if kept else ""
-        right = " ".join([shown(v, [kept.get(x) or self.letters[x].capitalize() for x in own]) for v, own in terms])
-        return f"{left} = {right}"
+
+        def told(name: Name) -> str:
+            letters = self.build.letters(self.dims)
+            kept = {label: letters[label] for label in labels}
+            left = f"[{','.join(kept.values())}]" if kept else ""
+            factors = [written(v, [kept.get(x) or letters[x].capitalize() for x in own], name) for v, own in terms]
+            return f"{left} = {' '.join(factors)}"
+
+        return told
 
 
 def contract(job: Job, terms: list[Term]) -> Term:
@@ -66,15 +72,26 @@ def contract(job: Job, terms: list[Term]) -> Term:
     value, labels = bare(untargeted(job), terms)
     if job.target is not None and labels != job.out:
         value, labels = aligned(job.build, Term(value, labels), job.out), job.out
-    formula = f" = {float(job.factor):g} v{value.storage.number}"
+    whole, factor = value.storage, float(job.factor)
+
+    def note(name: Name) -> str:
+        return f" = {factor:g} {name(whole)}"
+
     scaled = job.build.compute(
-        "multiply", [value, job.factor], value.shape, job.dtype, job.target, (), formula, value.size
+        "multiply",
+        [value, job.factor],
+        value.shape,
+        job.dtype,
+        job.target,
+        (),
+        note,
+        value.size,
     )
     return Term(scaled, labels)
 
 
 def untargeted(job: Job) -> Job:
-    return Job(job.build, job.out, job.sizes, job.dtype, None, job.letters)
+    return Job(job.build, job.out, job.sizes, job.dtype, None, job.dims)
 
 
 def bare(job: Job, terms: list[Term]) -> Term:
@@ -100,7 +117,7 @@ def lonely(own: Term, other: Term, out: Labels) -> bool:
 def presummed(job: Job, t: Term, other: Term) -> Term:
     """The term summed over its lonely labels."""
     out = tuple(label for label in t.labels if label in job.out or label in other.labels)
-    return total(Job(job.build, out, job.sizes, job.dtype, None, job.letters), t)
+    return total(Job(job.build, out, job.sizes, job.dtype, None, job.dims), t)
 
 
 # ---------------------------------------------------------------- sums
@@ -115,30 +132,30 @@ def total(job: Job, t: Term) -> Term:
     if job.target is not None and kept != job.out:
         value, labels = total(untargeted(job), t)
         return Term(aligned(job.build, Term(value, labels), job.out), job.out)
-    flops, formula = t.value.size, job.formula(kept, t)
+    flops, note = t.value.size, job.note(kept, t)
     b = job.build
     if kept and job.dtype.kind == "f" and t.value.contiguous and 0 not in t.value.shape:
         rows, columns = job.volume(summed), job.volume(kept)
         if t.labels == summed + kept:
             args = [b.ones(rows, job.dtype), b.reshape(t.value, (rows, columns))]
-            return Term(flat_product(job, args, kept, (columns,), formula, flops), kept)
+            return Term(flat_product(job, args, kept, (columns,), note, flops), kept)
         if t.labels == kept + summed:
             args = [b.reshape(t.value, (columns, rows)), b.ones(rows, job.dtype)]
-            return Term(flat_product(job, args, kept, (columns,), formula, flops), kept)
+            return Term(flat_product(job, args, kept, (columns,), note, flops), kept)
     axes = tuple(n for n, label in enumerate(t.labels) if label not in job.out)
-    found = b.compute("sum", [t.value], job.shape(kept), job.dtype, job.target, (axes,), formula, flops)
+    found = b.compute("sum", [t.value], job.shape(kept), job.dtype, job.target, (axes,), note, flops)
     return Term(found, kept)
 
 
-def flat_product(job: Job, args: list[Value], labels: Labels, flat: tuple[int, ...], formula: str, flops: int) -> Value:
+def flat_product(job: Job, args: list[Value], labels: Labels, flat: tuple[int, ...], note: Note, flops: int) -> Value:
     """A product of matrices and vectors into merged axes, seen with all axes."""
     b, shape = job.build, job.shape(labels)
     if job.target is not None and (job.target.contiguous or flat == shape):
         out = b.reshape(job.target, flat)
         op = "dot" if out.contiguous else "matmul"
-        b.compute(op, args, flat, job.dtype, out, (), formula, flops)
+        b.compute(op, args, flat, job.dtype, out, (), note, flops)
         return job.target
-    return b.reshape(b.compute("dot", args, flat, job.dtype, None, (), formula, flops), shape)
+    return b.reshape(b.compute("dot", args, flat, job.dtype, None, (), note, flops), shape)
 
 
 # ---------------------------------------------------------------- entrywise products, dots, folds
@@ -161,20 +178,20 @@ def product(job: Job, left: Term, right: Term) -> Term:
     if job.target is None:
         order = next((t.labels for t in (left, right) if len(t.labels) == len(job.out)), job.out)
     args = [aligned(job.build, t, order) for t in (left, right)]
-    formula, flops = job.formula(order, left, right), job.volume(order)
-    return Term(job.build.compute("multiply", args, job.shape(order), job.dtype, job.target, (), formula, flops), order)
+    note, flops = job.note(order, left, right), job.volume(order)
+    return Term(job.build.compute("multiply", args, job.shape(order), job.dtype, job.target, (), note, flops), order)
 
 
 def dot(job: Job, left: Term, right: Term) -> Term:
     """Σ left · right over everything."""
     b = job.build
     other = aligned(b, right, left.labels)
-    formula, flops = job.formula((), left, right), 2 * left.value.size
+    note, flops = job.note((), left, right), 2 * left.value.size
     flat = left.value.contiguous and (other.contiguous or left.value.size <= FOLD_WITHOUT_ARRAY)
     if flat or len(left.labels) == 1:
         args = [b.reshape(v, (v.size,)) for v in (left.value, other)]
-        return Term(b.compute("dot", args, (), job.dtype, job.target, (), formula, flops), ())
-    return Term(fold(job, [left.value, other], left.labels, (), formula, flops), ())
+        return Term(b.compute("dot", args, (), job.dtype, job.target, (), note, flops), ())
+    return Term(fold(job, [left.value, other], left.labels, (), note, flops), ())
 
 
 def folded(job: Job, left: Term, right: Term) -> Term:
@@ -182,20 +199,20 @@ def folded(job: Job, left: Term, right: Term) -> Term:
     b, order = job.build, left.labels
     args = [left.value, aligned(b, right, order)]
     kept = job.out if job.target is not None else tuple(label for label in order if label in job.out)
-    formula, flops = job.formula(kept, left, right), 2 * left.value.size
+    note, flops = job.note(kept, left, right), 2 * left.value.size
     if left.value.size > FOLD_WITHOUT_ARRAY:
-        return Term(fold(job, args, order, kept, formula, flops), kept)
+        return Term(fold(job, args, order, kept, note, flops), kept)
     both = b.compute(
-        "multiply", args, job.shape(order), job.dtype, None, (), job.formula(order, left, right), left.value.size
+        "multiply", args, job.shape(order), job.dtype, None, (), job.note(order, left, right), left.value.size
     )
     return total(job, Term(both, order))
 
 
-def fold(job: Job, args: list[Value], order: Labels, kept: Labels, formula: str, flops: int) -> Value:
+def fold(job: Job, args: list[Value], order: Labels, kept: Labels, note: Note, flops: int) -> Value:
     """One pass of np.einsum over two arrays of equal axes: no array of products."""
     place = {label: n for n, label in enumerate(order)}
     params = (tuple(place.values()), tuple(place[label] for label in kept))
-    return job.build.compute("fold", args, job.shape(kept), job.dtype, job.target, params, formula, flops)
+    return job.build.compute("fold", args, job.shape(kept), job.dtype, job.target, params, note, flops)
 
 
 # ---------------------------------------------------------------- matrix products
@@ -214,25 +231,25 @@ def matrices(job: Job, left: Term, right: Term) -> Term:
         m, n = (in_order(group, job.out) for group in (m, n))
     flops = 2 * job.volume(batch + m + n + k)
     result = batch + m + n
-    formula = job.formula(job.out if job.target is not None else result, left, right)
+    note = job.note(job.out if job.target is not None else result, left, right)
     args = [matrix(job, left, batch, m, k), matrix(job, right, batch, k, n)]
     out = None if job.target is None else as_matrices(job, batch, m, n)
     if out is None:
-        value = into(job, args, batch, m, n, None, formula, flops)
+        value = into(job, args, batch, m, n, None, note, flops)
         return Term(job.build.reshape(value, job.shape(result)), result)
-    into(job, args, batch, m, n, out, formula, flops)
+    into(job, args, batch, m, n, out, note, flops)
     assert job.target is not None
     return Term(job.target, job.out)
 
 
 def into(
-    job: Job, args: list[Value], batch: Labels, m: Labels, n: Labels, out: Value | None, formula: str, flops: int
+    job: Job, args: list[Value], batch: Labels, m: Labels, n: Labels, out: Value | None, note: Note, flops: int
 ) -> Value:
     """dot where it does (0.3 µs less than matmul), else matmul."""
     merged = [job.volume(group) for group in (m, n) if group or batch]
     shape = (*job.shape(batch), *merged)
     op = "dot" if not batch and (out is None or out.contiguous) else "matmul"
-    return job.build.compute(op, args, shape, job.dtype, out, (), formula, flops)
+    return job.build.compute(op, args, shape, job.dtype, out, (), note, flops)
 
 
 def summed_order(left: Term, right: Term, out: Labels) -> Labels:

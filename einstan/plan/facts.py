@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from ..backends.numpy import FOLD
@@ -12,7 +11,7 @@ from ..dims import Dim, Env
 from ..errors import EinstanError, EinstanShapeError
 from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
 from .dtypes import DType, default_float, dtype_of, physical
-from .values import Number
+from .values import Exact, Number, exact
 
 NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax", "logsumexp"})
 CONSTANTS = {"pi": math.pi}
@@ -56,11 +55,10 @@ class Facts:
         """How many entries the node has."""
         return math.prod(self.shape[node])
 
-    def coef(self, c: Coef) -> Fraction:
-        if not c.sizes:
-            return c.rational
+    def coef(self, c: Coef) -> Exact:
+        """The coefficient as a number, an int if it is one."""
         try:
-            return c.at(self.env)
+            return exact(c.at(self.env) if c.sizes else c.rational)
         except ZeroDivisionError:
             raise EinstanShapeError("The mean over an empty axis is not defined.", "Give that axis a size.") from None
 
@@ -110,11 +108,11 @@ def fold_einsum(e: Einsum, facts: Facts) -> Number | None:
         return None
     dims = e.dims
     factors = [facts.number[o] for o in e.operands] + [facts.size(dims[label]) for label in e.summed]
-    return math.prod(factors, start=Fraction(1))
+    return math.prod(factors, start=1)
 
 
 def fold_add(a: Add, facts: Facts) -> Number:
-    return sum((facts.coef(c) * facts.number[o] for c, o in a.terms), start=Fraction(0))
+    return sum((facts.coef(c) * facts.number[o] for c, o in a.terms), start=0)
 
 
 def fold_call(y: Call, facts: Facts) -> Number | None:

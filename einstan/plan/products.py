@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from math import prod
 
 from ..ir import Einsum, Node
 from .contract import Job, Labels, Term, contract
 from .shown import Lowering, Shown, solid
-from .values import Number, Value
+from .values import Number, Value, over, ratio
 
 
 def lower_einsum(low: Lowering, node: Node) -> Shown:
@@ -25,9 +24,9 @@ def pattern(low: Lowering, e: Einsum) -> Shown:
     operand, (own,) = e.operands[0], e.labels
     s = solid(low, low.shown[operand], operand)
     value, place = diagonal_view(low, s, own)
-    ratio = low.factor[e] / low.factor[operand]
-    if ratio != 1:
-        value = low.build.scaled(value, ratio)
+    c = ratio(low.factor[e], low.factor[operand])
+    if c != 1:
+        value = low.build.scaled(value, c)
     return repeated_new(low, e, value, place)
 
 
@@ -83,7 +82,7 @@ def contracted(low: Lowering, e: Einsum) -> Shown:
     if found is None:
         sizes = {label: low.facts.size(d) for label, d in dims.items()}
         target = low.target(e) if out == e.out else None
-        job = Job(low.build, out, sizes, low.facts.computed(e), target, low.build.letters(dims), factor)
+        job = Job(low.build, out, sizes, low.facts.computed(e), target, dims, factor)
         found = low.products[key] = contract(job, terms)
     place = {label: n for n, label in enumerate(found.labels)}
     return Shown(found.value, tuple([place.get(label) for label in e.out]))
@@ -98,16 +97,23 @@ def operands(low: Lowering, e: Einsum) -> tuple[list[Term], Number]:
         if operand in low.squares:
             operand, times = operand.operands[0], 2
         s = low.shown[operand]
-        factor = divided(factor, low.factor[operand] ** times)
+        factor = over(factor, low.factor[operand] ** times)
         if isinstance(s.value, Value):
             terms += [term_of(low, s, own, operand)] * times
         else:
             factor = factor * s.value
+    return with_second(low, e, terms, factor)
+
+
+def with_second(low: Lowering, e: Einsum, terms: list[Term], factor: Number) -> tuple[list[Term], Number]:
+    """The number multiplied into an operand of which others want just that multiple too."""
+    if factor == 1 or len(terms) != len(e.operands):
+        return terms, factor
+    for k, operand in enumerate(e.operands):
+        if low.second.get(operand, 1) == factor * low.factor[operand]:
+            scaled = Term(low.build.scaled(terms[k].value, factor), terms[k].labels)
+            return [*terms[:k], scaled, *terms[k + 1 :]], 1
     return terms, factor
-
-
-def divided(a: Number, b: Fraction) -> Number:
-    return a if b == 1 else a / b
 
 
 def term_of(low: Lowering, s: Shown, own: Labels, node: Node) -> Term:

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 from ..backends.numpy import COMPARISONS
 from ..ir import Add, Call, Einsum, Input, Node
-from .build import Builder, DType
-from .build import shown as written
+from .build import Builder, DType, written
 from .coefs import place_coefficients
 from .contract import Labels, Term, aligned
 from .dtypes import BOOL, HALF, INT
 from .facts import Facts
-from .values import Arg, Number, Value
+from .values import Arg, Exact, Name, Number, Value, ratio
 
 Axes = tuple[int | None, ...]
 
@@ -59,7 +58,7 @@ class Lowering:
     def __init__(self, facts: Facts, hints: Mapping[str, Sequence[str]]) -> None:
         self.facts = facts
         self.build = Builder(hints)
-        self.factor = place_coefficients(facts)
+        self.factor, self.second = place_coefficients(facts)
         self.shown: dict[Node, Shown] = {}
         self.inputs: dict[str, Value] = {}
         self.results: dict[Node, Value] = {}
@@ -120,7 +119,7 @@ class Lowering:
         return Layout(order, tuple([shape[n] for n in order]), axes, target)
 
 
-def stand_ins(facts: Facts, factor: Mapping[Node, Fraction]) -> dict[Node, Node]:
+def stand_ins(facts: Facts, factor: Mapping[Node, Exact]) -> dict[Node, Node]:
     """Nodes whose multiple is a result `c x`: what is computed for them is the result. Roots stand for themselves."""
     roots = set(facts.roots)
     found: dict[Node, Node] = {}
@@ -207,32 +206,33 @@ def operand_of(low: Lowering, s: Shown, order: tuple[int, ...], dtype: DType) ->
     return align(low, s, order)
 
 
-def copied(low: Lowering, s: Shown, factor: Fraction, node: Node, target: Value) -> None:
+def copied(low: Lowering, s: Shown, factor: Exact, node: Node, target: Value) -> None:
     """s / factor in all its entries, written into the target."""
-    letters = low.build.subscripts(node.shape)
     if s.is_diagonal or not isinstance(s.value, Value):
-        filling: Number = 0 if isinstance(s.value, Value) else s.value
-        formula = f"{subscripted(letters)} = {float(filling):g}"
-        low.build.compute("fill", [filling], target.shape, target.dtype, target, (), formula)
+        filled(low, 0 if isinstance(s.value, Value) else s.value, node, target)
     if not isinstance(s.value, Value):
         return
     labels = labels_of(s)
     distinct = tuple(dict.fromkeys(labels))
     inner = low.build.diagonal(target, labels, distinct) if s.is_diagonal else target
     view = aligned(low.build, Term(s.value, carried(s)), distinct)
-    seen = [letters[labels.index(label)] for label in labels]
-    formula = f"{subscripted(seen)} = {letters_in(s, letters)}"
-    args: list[Arg | Fraction] = [view] if factor == 1 else [view, 1 / factor]
-    low.build.compute(
-        "copy" if factor == 1 else "multiply",
-        args,
-        inner.shape,
-        inner.dtype,
-        inner,
-        (),
-        formula,
-        0 if factor == 1 else inner.size,
-    )
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(node.shape)
+        return f"{subscripted([letters[labels.index(x)] for x in labels])} = {letters_in(s, letters, name)}"
+
+    if factor == 1:
+        low.build.compute("copy", [view], inner.shape, inner.dtype, inner, (), note)
+    else:
+        args: list[Arg | Fraction] = [view, ratio(1, factor)]
+        low.build.compute("multiply", args, inner.shape, inner.dtype, inner, (), note, inner.size)
+
+
+def filled(low: Lowering, c: Number, node: Node, target: Value) -> None:
+    def note(name: Name) -> str:
+        return f"{subscripted(low.build.subscripts(node.shape))} = {float(c):g}"
+
+    low.build.compute("fill", [c], target.shape, target.dtype, target, (), note)
 
 
 def solid(low: Lowering, s: Shown, node: Node) -> Shown:
@@ -248,7 +248,7 @@ def full(low: Lowering, s: Shown, node: Node) -> Shown:
         constant = not isinstance(s.value, Value) or s.value.storage.kind == "constant"
         kind: Any = "constant" if constant else "work"
         low.solids[s] = low.build.value(low.facts.shape[node], low.facts.computed(node), kind)
-        copied(low, s, Fraction(1), node, low.solids[s])
+        copied(low, s, 1, node, low.solids[s])
     return Shown(low.solids[s], tuple(range(node.rank)))
 
 
@@ -271,8 +271,8 @@ def subscripted(letters: Sequence[str]) -> str:
     return f"[{','.join(letters)}]" if letters else ""
 
 
-def letters_in(s: Shown, letters: Sequence[str]) -> str:
+def letters_in(s: Shown, letters: Sequence[str], name: Name) -> str:
     """`v3[j,b]`: the node's letters in the order of the array's axes."""
     if not isinstance(s.value, Value):
         return f"{float(s.value):g}"
-    return written(s.value, [letters[s.axes.index(a)] for a in range(len(s.value.shape))])
+    return written(s.value, [letters[s.axes.index(a)] for a in range(len(s.value.shape))], name)

@@ -6,14 +6,13 @@ A running sum is `sign · value`; the sign is settled by the first term of the o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from math import prod
 from typing import NamedTuple
 
 from ..ir import Add, Node
 from .contract import Term, aligned
 from .shown import Lowering, Shown, align, carried, copied, labels_of, letters_in, operand_of, subscripted
-from .values import Number, Value
+from .values import Exact, Name, Number, Value, magnitude, ratio
 
 ADDITION = {
     (1, 1): ("add", False, 1),
@@ -32,10 +31,10 @@ class Run(NamedTuple):
 
 def lower_add(low: Lowering, a: Node) -> Shown:
     assert isinstance(a, Add)
-    number, terms = Fraction(0), []
-    total: Number = number
+    terms: list[tuple[Exact, Shown]] = []
+    total: Number = 0
     for coef, operand in a.terms:
-        r = low.factor[a] * low.facts.coef(coef) / low.factor[operand]
+        r = ratio(low.factor[a] * low.facts.coef(coef), low.factor[operand])
         s = low.shown[operand]
         if isinstance(s.value, Value):
             terms.append((r, s))
@@ -50,7 +49,7 @@ def lower_add(low: Lowering, a: Node) -> Shown:
     return chain(low, a, total, plain)
 
 
-def single(low: Lowering, a: Node, r: Fraction, s: Shown) -> Shown:
+def single(low: Lowering, a: Node, r: Exact, s: Shown) -> Shown:
     """r x: x itself where r is 1."""
     assert isinstance(s.value, Value)
     if s.value.dtype != low.facts.computed(a):
@@ -59,26 +58,29 @@ def single(low: Lowering, a: Node, r: Fraction, s: Shown) -> Shown:
     return s if r == 1 else scaled(low, a, s, r, low.target(a) if None not in s.axes else None)
 
 
-def scaled(low: Lowering, a: Node, s: Shown, r: Fraction, target: Value | None) -> Shown:
+def scaled(low: Lowering, a: Node, s: Shown, r: Exact, target: Value | None) -> Shown:
     """r x, into the target or once for all."""
     assert isinstance(s.value, Value)
     if target is None:
         return Shown(low.build.scaled(s.value, r), s.axes)
     order = tuple(range(a.rank))
-    letters = low.build.subscripts(a.shape)
-    formula = f"{subscripted(letters)} = {float(r):g} {letters_in(s, letters)}"
     view = align(low, s, order)
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(a.shape)
+        return f"{subscripted(letters)} = {float(r):g} {letters_in(s, letters, name)}"
+
     return Shown(
-        low.build.compute("multiply", [view, r], target.shape, target.dtype, target, (), formula, view.size), order
+        low.build.compute("multiply", [view, r], target.shape, target.dtype, target, (), note, view.size), order
     )
 
 
-def chain(low: Lowering, a: Node, total: Number, terms: Sequence[tuple[Fraction, Shown]]) -> Shown:
+def chain(low: Lowering, a: Node, total: Number, terms: Sequence[tuple[Exact, Shown]]) -> Shown:
     """total + Σ r x, the common size of the coefficients multiplied in once, at the end."""
-    common = abs(terms[0][0])
-    if total != 0 or any(abs(r) != common for r, _ in terms):
-        common = Fraction(1)
-    runs = [unit(low, a, r / common, s) for r, s in terms]
+    common = magnitude(terms[0][0])
+    if total != 0 or any(magnitude(r) != common for r, _ in terms):
+        common = 1
+    runs = [unit(low, a, ratio(r, common), s) for r, s in terms]
     runs.sort(key=lambda run: extent(low, a, run.shown))
     if total != 0:
         runs.insert(0, Run(1, Shown(total, (None,) * a.rank)))
@@ -92,7 +94,7 @@ def chain(low: Lowering, a: Node, total: Number, terms: Sequence[tuple[Fraction,
     return scaled(low, a, done.shown, factor, low.target(a) if None not in done.shown.axes else None)
 
 
-def unit(low: Lowering, a: Node, r: Fraction, s: Shown) -> Run:
+def unit(low: Lowering, a: Node, r: Exact, s: Shown) -> Run:
     """r x as a term of coefficient 1 or -1."""
     if abs(r) == 1:
         return Run(int(r), s)
@@ -112,11 +114,14 @@ def plus(low: Lowering, a: Node, x: Run, y: Run, last: bool) -> Run:
     place = low.layout(a, [left, right], last)
     dtype = low.facts.computed(a)
     args = [operand_of(low, s, place.order, dtype) for s in (left, right)]
-    letters = low.build.subscripts(a.shape)
-    symbol = "+" if op == "add" else "-"
-    mine = [letters[n] for n in place.order]
-    formula = f"{subscripted(mine)} = {letters_in(left, letters)} {symbol} {letters_in(right, letters)}"
-    value = low.build.compute(op, args, place.shape, dtype, place.target, (), formula, prod(place.shape))
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(a.shape)
+        terms = [letters_in(s, letters, name) for s in (left, right)]
+        mine = subscripted([letters[n] for n in place.order])
+        return f"{mine} = {terms[0]} {'+' if op == 'add' else '-'} {terms[1]}"
+
+    value = low.build.compute(op, args, place.shape, dtype, place.target, (), note, prod(place.shape))
     return Run(sign, Shown(value, place.axes))
 
 
@@ -124,8 +129,8 @@ def with_diagonals(
     low: Lowering,
     a: Node,
     total: Number,
-    plain: Sequence[tuple[Fraction, Shown]],
-    diagonals: Sequence[tuple[Fraction, Shown]],
+    plain: Sequence[tuple[Exact, Shown]],
+    diagonals: Sequence[tuple[Exact, Shown]],
 ) -> Shown:
     """The plain terms in an array of their own, then each diagonal added in its place."""
     dtype, order = low.facts.computed(a), tuple(range(a.rank))
@@ -135,19 +140,25 @@ def with_diagonals(
     out = low.target(a)
     if out is None or base.value is not out:
         out = out if out is not None else low.build.value(low.facts.shape[a], dtype)
-        copied(low, base, Fraction(1), a, out)
-    letters = low.build.subscripts(a.shape)
+        copied(low, base, 1, a, out)
     for r, s in diagonals:
-        assert isinstance(s.value, Value)
-        labels = labels_of(s)
-        distinct = tuple(dict.fromkeys(labels))
-        place = low.build.diagonal(out, labels, distinct)
-        run = unit(low, a, r, s)
-        assert isinstance(run.shown.value, Value)
-        term = aligned(low.build, Term(low.build.cast(run.shown.value, dtype), carried(s)), distinct)
-        seen = [letters[labels.index(label)] for label in labels]
-        formula = f"{subscripted(seen)} {'+' if run.sign > 0 else '-'}= {letters_in(s, letters)}"
-        low.build.compute(
-            "add" if run.sign > 0 else "subtract", [place, term], place.shape, dtype, place, (), formula, place.size
-        )
+        onto_diagonal(low, a, r, s, out)
     return Shown(out, order)
+
+
+def onto_diagonal(low: Lowering, a: Node, r: Exact, s: Shown, out: Value) -> None:
+    """out[i,i] += r x[i], in place."""
+    labels = labels_of(s)
+    distinct = tuple(dict.fromkeys(labels))
+    place = low.build.diagonal(out, labels, distinct)
+    sign, shown = unit(low, a, r, s)
+    assert isinstance(shown.value, Value)
+    term = aligned(low.build, Term(low.build.cast(shown.value, out.dtype), carried(s)), distinct)
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(a.shape)
+        seen = subscripted([letters[labels.index(label)] for label in labels])
+        return f"{seen} {'+' if sign > 0 else '-'}= {letters_in(shown, letters, name)}"
+
+    op = "add" if sign > 0 else "subtract"
+    low.build.compute(op, [place, term], place.shape, place.dtype, place, (), note, place.size)

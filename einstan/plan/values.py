@@ -6,7 +6,7 @@ memory of its `base`; everything that is no view of a part is C-contiguous in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+Exact = int | Fraction  # an int wherever it is one: Python's fractions are slow
 Number = int | float | Fraction
 Kind = Literal["input", "constant", "work", "result"]
 VIEWS = frozenset({"transpose", "reshape", "index", "diagonal"})  # steps that touch no entry
@@ -48,19 +49,51 @@ class Value:
 
 
 Arg = Value | int | float
+Name = Callable[[Value], str]  # what the owner of some memory is called
+Note = Callable[[Name], str]  # the formula of a step from its left side's indices on: `[b,j] = v0[b,K] v1[K,j]`
+
+
+def numbered(v: Value) -> str:
+    return f"v{v.number}"
+
+
+def exact(c: Exact) -> Exact:
+    """An int if it is one."""
+    return c.numerator if c.denominator == 1 else c
+
+
+def magnitude(c: Exact) -> Exact:
+    return c if c > 0 else -c
+
+
+def over(a: Number, b: Exact) -> Number:
+    return a / b if isinstance(a, float) else ratio(a, b)
+
+
+def ratio(a: Exact, b: Exact) -> Exact:
+    return a if b == 1 else exact(Fraction(a) / b)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """`out = op(*args)`; `formula` in index notation, `flops` and `bytes` (read and written) of this step."""
+    """`out = op(*args)`, with the `flops` and the `bytes` (read and written) of this step."""
 
     op: str
     args: tuple[Arg, ...]
     out: Value
     params: tuple[Any, ...]
-    formula: str
+    note: Note | None
     flops: int
     bytes: int
+
+    @property
+    def formula(self) -> str:
+        """The step in index notation."""
+        return self.told(numbered)
+
+    def told(self, name: Name) -> str:
+        """The step in index notation, arrays called by `name`."""
+        return f"{name(self.out.storage)}{self.note(name)}" if self.note is not None else ""
 
     @property
     def arrays(self) -> Iterator[Value]:
