@@ -47,8 +47,10 @@ def compiled(source: str) -> Functions:
 def emit(plan: Plan, hints: Mapping[str, Sequence[str]] | None = None, comments: bool = True) -> str:
     """The source of a plan; each line with its formula, unless it is only to be run."""
     text = Text(plan, comments)
-    runs = [line for step in plan.steps if not text.prepared(step) for line in text.line(step)]
-    prepares = [line for step in plan.steps if text.prepared(step) for line in text.line(step)]
+    runs: list[str] = []
+    prepares: list[str] = []
+    for step in plan.steps:
+        (prepares if text.prepared(step) else runs).extend(text.line(step))
     work = text.handed_over()
     results = text.tuple_of(text.distinct_results())
     inputs = ", ".join(described(name, hints) for name in plan.inputs) if comments else ""

@@ -452,6 +452,7 @@ class Maker:
     names: dict[str, tuple[tuple[int, ...], bool]] = field(default_factory=dict)  # name -> shape, positive
     inputs: list[str] = field(default_factory=list)
     sizes: tuple[int, ...] = SIZES
+    joined: tuple[str, ...] = ()  # labels of the concatenations around: |k| would be ambiguous there
 
     # -- choices
 
@@ -593,8 +594,8 @@ class Maker:
         if self.chance(0.08):
             k, n = self.fresh(size, True, tuple(inside)), int(self.pick(self.sizes))
             extra.append(Tensor(self.name((n, n), False), (k, k)))
-        if lower and self.chance(0.1):
-            x = self.pick(lower)
+        if (whole := [x for x in lower if x not in self.joined]) and self.chance(0.1):
+            x = self.pick(whole)
             extra.append(Extent(f"|{x}|", size[x]))
         if self.names and self.chance(0.06):
             extra.append(self.extent())
@@ -695,8 +696,10 @@ class Maker:
         at = int(self.rng.integers(1, size[x]))
         rest = [y for y in size if y != x]
         parts = []
+        self.joined = (*self.joined, x)
         for n, own in zip((at, size[x] - at), self.covering(rest, 2), strict=True):
             parts.append(self.grow({x: n, **{y: size[y] for y in own}}, depth))
+        self.joined = self.joined[:-1]
         return Concat(tuple(parts), x)
 
 
@@ -747,9 +750,25 @@ def attempted(rng: np.random.Generator, sizes: tuple[int, ...], depth: int) -> R
             target = maker.shuffled((*target, maker.pick(target)))
         statements.append(Statement(name, target, body))
         maker.names[name] = tuple(size[x] for x in target), False
-    statements.append(Statement("L", (), maker.grow({}, depth + 1)))
+    statements.append(Statement("L", (), loss(maker, statements, depth)))
     p = RandomProgram(tuple(statements), {name: maker.names[name] for name in maker.inputs})
     return replace(p, inputs={k: v for k, v in p.inputs.items() if mentions(p, k)})
+
+
+def loss(maker: Maker, statements: Sequence[Statement], depth: int) -> Tree:
+    """A scalar in which every name that is not used before has a part."""
+    used = set().union(*(names(s.body) for s in statements))
+    parts = [maker.grow({}, depth + 1)]
+    for s in statements:
+        if s.name not in used:
+            letters = LETTERS[: len(s.target)].upper()
+            size = dict(zip(letters, maker.names[s.name][0], strict=True))
+            other = Apply(maker.pick(SMOOTH[:10]), (maker.grow(size, depth),)) if size else maker.grow({}, depth)
+            mine: Tree = Tensor(s.name, tuple(letters))
+            if maker.chance(0.4):
+                mine = Apply(maker.pick(SMOOTH), (mine,))
+            parts.append(Product(maker.shuffled((mine, other)), (False, False)))
+    return Sum(tuple(parts), (1,) * len(parts)) if len(parts) > 1 else parts[0]
 
 
 SPELLED = ("Z", "Y1", r"\hat{P}")
