@@ -125,10 +125,11 @@ def worth_a_name(node: Node) -> bool:
     """Whether the node is more than a leaf, a pattern or a multiple of one."""
     if isinstance(node, Einsum):
         return not node.is_pattern
-    return isinstance(node, Call) or isinstance(node, Add) and len(node.operands) > 1
+    return isinstance(node, Call) or (isinstance(node, Add) and len(node.operands) > 1)
 
 
 # ---------------------------------------------------------------- opaque calls
+
 
 def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
     """Every opaque call that sees axes becomes a statement of its own, of named arguments."""
@@ -197,9 +198,8 @@ def known_slopes(leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]
 
 # ---------------------------------------------------------------- from nodes to lines
 
-def finish(
-    program: Statements, of: str, wrt: Sequence[str], lines: dict[str, Node], names: list[Line]
-) -> list[Line]:
+
+def finish(program: Statements, of: str, wrt: Sequence[str], lines: dict[str, Node], names: list[Line]) -> list[Line]:
     """The lines that `wrt` needs, simplified together, with short names for what they share."""
     needed = reachable(of, wrt, lines, program)
     inner = [name for name in lines if name in needed and name not in wrt]
@@ -263,7 +263,7 @@ def without_spelling(node: Node) -> list[Node]:
     if not isinstance(node, Einsum):
         return []
     found = []
-    for o, own in zip(node.operands, node.labels, strict=True):
+    for o, own in node.factors:
         if any(hides(o, [n for n, x in enumerate(own) if x == label]) for label in node.summed):
             found.append(o)
     return found

@@ -37,7 +37,12 @@ L = (Y[B,J] - T[B,J]) (Y[B,J] - T[B,J])
 """,
         "L",
         ("W", "c"),
-        lambda r: {"X": r.normal(size=(5, 3)), "W": r.normal(size=(3, 2)), "c": r.normal(size=2), "T": r.normal(size=(5, 2))},
+        lambda r: {
+            "X": r.normal(size=(5, 3)),
+            "W": r.normal(size=(3, 2)),
+            "c": r.normal(size=2),
+            "T": r.normal(size=(5, 2)),
+        },
         ("L",),
     ),
     Case(

@@ -17,9 +17,7 @@ def identity(y: Node) -> Node:
     return einsum([], [], axes + axes, dict(enumerate(y.shape)))
 
 
-def derive(
-    y: Node, seed: Node, wrt: Sequence[Node], definitions: Mapping[Node, Node] | None = None
-) -> list[Node]:
+def derive(y: Node, seed: Node, wrt: Sequence[Node], definitions: Mapping[Node, Node] | None = None) -> list[Node]:
     """Cotangents of every node of `wrt` when y has the cotangent `seed`.
 
     `definitions` maps leaves (names) to what they stand for: the sweep stops at such a leaf for `wrt`
@@ -72,7 +70,7 @@ def pull_einsum(e: Einsum, k: int, ct: Node, seeds: int) -> Node:
         [ct, *(e.operands[n] for n in others)],
         [seeded + e.out, *(e.labels[n] for n in others)],
         seeded + e.labels[k],
-        e.dims | dict(zip(seeded, ct.shape)),
+        e.dims | dict(zip(seeded, ct.shape[:seeds], strict=True)),
     )
 
 

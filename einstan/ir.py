@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
+from itertools import pairwise
 from math import gcd, lcm
 from typing import Any, Final
 
@@ -150,6 +151,11 @@ class Einsum(Node):
         return found
 
     @property
+    def factors(self) -> tuple[tuple[Node, Labels], ...]:
+        """Each operand with its labels."""
+        return tuple(zip(self.operands, self.labels, strict=True))
+
+    @property
     def summed(self) -> frozenset[int]:
         return frozenset(label for labels in self.labels for label in labels) - frozenset(self.out)
 
@@ -251,6 +257,7 @@ def params_text(params: tuple[Hashable, ...]) -> str:
 
 # ---------------------------------------------------------------- sums
 
+
 def zeros(shape: Shape) -> Add:
     return _intern(Add, shape, (), "", coefs=())  # type: ignore[no-any-return]
 
@@ -329,6 +336,7 @@ def _content(coefs: Sequence[Coef]) -> Coef:
 
 # ---------------------------------------------------------------- products
 
+
 def ones(shape: Shape) -> Node:
     labels = tuple(range(len(shape)))
     return _canonical([], labels, dict(zip(labels, shape, strict=True)))
@@ -402,7 +410,9 @@ def _absorb(waiting: list[Factor]) -> tuple[Coef, list[Factor], _Union]:
             place: dict[int, Hashable] = {}
             for inner, outer in zip(node.out, own, strict=True):
                 union.join(place.setdefault(inner, outer), outer)
-            waiting.extend((o, tuple(place[label] for label in ls)) for o, ls in zip(node.operands, node.labels))
+            waiting.extend(
+                (o, tuple(place[label] for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)
+            )
         else:
             factors.append((node, own))
     return coef, factors, union
@@ -429,8 +439,8 @@ def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Has
     outs = tuple(numbers[label] for label in out)
     extra = tuple(sorted((numbers[label], d) for label, d in sizes.items())) if sizes else ()
     dims = dict(extra)
-    for (node, _), own in zip(factors, labels):
-        dims.update(zip(own, node.shape))
+    for (node, _), own in zip(factors, labels, strict=True):
+        dims.update(zip(own, node.shape, strict=True))
     shape = tuple(dims[label] for label in outs)
     operands = tuple(node for node, _ in factors)
     return _intern(Einsum, shape, operands, f"{labels}->{outs}", labels=labels, out=outs, sizes=extra)  # type: ignore[no-any-return]
@@ -439,7 +449,7 @@ def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Has
 def _order(factors: list[Factor], out: tuple[Hashable, ...]) -> list[Factor]:
     """Factors in canonical order: by digest, equal ones by the role of their labels."""
     factors = sorted(factors, key=lambda f: f[0].digest)
-    if all(a[0] is not b[0] for a, b in zip(factors, factors[1:])):
+    if all(a[0] is not b[0] for a, b in pairwise(factors)):
         return factors
     budget = [CANONICAL_BUDGET]
     return _individualise(factors, out, {}, budget)[1]
@@ -503,6 +513,7 @@ def _ranks(keys: dict[Any, Any]) -> dict[Any, int]:
 
 
 # ---------------------------------------------------------------- walks
+
 
 def toposort(roots: Iterable[Node], definitions: Mapping[Node, Node] | None = None) -> list[Node]:
     """Every node below `roots` once, operands first, without recursion.
@@ -577,12 +588,14 @@ def substitute(roots: Sequence[Node], table: Mapping[Node, Node]) -> list[Node]:
 
 def describe(node: Node, limit: int = 12) -> str:
     """A short text for people who debug: kinds and labels, the top `limit` nodes."""
-    lines, seen, waiting = [], {}, [node]
+    lines: list[str] = []
+    seen: set[Node] = set()
+    waiting = [node]
     while waiting and len(lines) < limit:
         n = waiting.pop(0)
         if n in seen:
             continue
-        seen[n] = len(seen)
+        seen.add(n)
         waiting.extend(n.operands)
         head = type(n).__name__
         if isinstance(n, Input | Name | Const):
@@ -594,5 +607,6 @@ def describe(node: Node, limit: int = 12) -> str:
         else:
             assert isinstance(n, Call)
             detail = f"{n.prim.name} {params_text(n.params)}"
-        lines.append(f"{head} {detail} [{', '.join(map(str, n.shape))}] #{n.digest.hex()[:6]}({', '.join(o.digest.hex()[:6] for o in n.operands)})")
+        below = ", ".join(o.digest.hex()[:6] for o in n.operands)
+        lines.append(f"{head} {detail} [{', '.join(map(str, n.shape))}] #{n.digest.hex()[:6]}({below})")
     return "\n".join(lines)

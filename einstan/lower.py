@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from .derive import derive
 from .dims import Dim
 from .ir import (
     Coef,
@@ -29,7 +30,6 @@ from .ir import (
     substitute,
     zeros,
 )
-from .derive import derive
 from .prims.opaque import opaque
 from .prims.reduce import ALONG
 from .prims.scalar import COMPARISONS, COMPOSED, POWER, SCALAR, power
@@ -99,9 +99,7 @@ def lower_definition(checked: Checked, name: str, derivatives: dict[Node, Deriva
     return pattern(value.node, value.axes, target, dict(zip(target, checked.shapes[name], strict=True)))
 
 
-def lower_expr(
-    checked: Checked, scope: Scope, root: ast.Expr, derivatives: dict[Node, DerivativeLeaf]
-) -> Value:
+def lower_expr(checked: Checked, scope: Scope, root: ast.Expr, derivatives: dict[Node, DerivativeLeaf]) -> Value:
     """The value of a checked expression, its axes in order of first appearance.
 
     Derivatives become leaves; what they stand for is added to `derivatives`.
@@ -113,6 +111,7 @@ def lower_expr(
 
 
 # ---------------------------------------------------------------- leaves
+
 
 def lower_number(lo: Lowering, e: ast.Number) -> Value:
     return Value(number(e.value), ())
@@ -191,6 +190,7 @@ def derivative_name(numerator: str, denominators: Sequence[str]) -> str:
 
 # ---------------------------------------------------------------- operators
 
+
 def lower_group(lo: Lowering, e: ast.Group) -> Value:
     return lo.closed(e.body)
 
@@ -198,9 +198,7 @@ def lower_group(lo: Lowering, e: ast.Group) -> Value:
 def lower_product(lo: Lowering, e: ast.Product) -> Value:
     """Factors over their labels; what the checker says is summed is absent from the output."""
     factors = [lo.values[id(f)] for f in e.factors]
-    nodes = [
-        power(f.node, -1) if divides else f.node for f, divides in zip(factors, e.divides, strict=True)
-    ]
+    nodes = [power(f.node, -1) if divides else f.node for f, divides in zip(factors, e.divides, strict=True)]
     axes = tuple(lo.scope.axes[id(e)])
     return Value(einsum(nodes, [f.axes for f in factors], axes), axes)
 
@@ -248,6 +246,7 @@ def lower_concat(lo: Lowering, e: ast.Concat) -> Value:
 
 
 # ---------------------------------------------------------------- functions
+
 
 def lower_call(lo: Lowering, e: ast.Call) -> Value:
     if e.along is not None and e.name in ALONG:

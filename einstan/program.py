@@ -16,9 +16,9 @@ from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
 from .order import associate
 from .request import Definitions, Graph, Term, Tree, packer, terms
 from .rules import simplify
-from .stabilise import stabilise
 from .show.formula import Vocabulary, Writer, formula, fresh
 from .show.text import show_module, show_statement
+from .stabilise import stabilise
 from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
 from .syntax.parser import parse_expression, parse_module
@@ -105,8 +105,7 @@ class Program:
     def bodies(self) -> dict[str, Node]:
         """Each defined name's node, with inputs and names as leaves; definitions before their uses."""
         return {
-            name: simplify([lower_definition(self.checked, name, self.derivatives)])[0]
-            for name in self.checked.order
+            name: simplify([lower_definition(self.checked, name, self.derivatives)])[0] for name in self.checked.order
         }
 
     @cached_property
@@ -247,10 +246,11 @@ class Program:
                 sizes.setdefault(d, (name, axis))
         hints = {self.leaves[name]: letters for name, letters in self.letters.items()}
         derivatives = {}
-        for node, d in self.derivatives.items():
-            if isinstance(d.numerator, Input | Name):
-                below = tuple((name, len(self.letters[name])) for name in d.denominators)
-                derivatives[node] = (d.numerator.name, d.numerator.rank, below)
+        for node, derivative in self.derivatives.items():
+            top = derivative.numerator
+            if isinstance(top, Input | Name):
+                below = tuple((name, len(self.letters[name])) for name in derivative.denominators)
+                derivatives[node] = (top.name, top.rank, below)
         return Vocabulary(hints, derivatives, sizes)
 
     def index_letters(self, names: Sequence[str]) -> list[tuple[str, ...]]:

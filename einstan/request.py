@@ -63,7 +63,6 @@ class Definitions:
     bodies: Mapping[str, Node]
     derivatives: Mapping[Node, tuple[Node, tuple[str, ...]]]
 
-
     def bound(self, functions: Mapping[str, Any]) -> Definitions:
         """The same with opaque functions replaced by the primitives they are bound to."""
         table = {name: bind(node, functions) for name, node in self.bodies.items()}
@@ -107,7 +106,8 @@ class Graph:
         """A node for every term, over inputs alone; `associate` orders the products of three and more."""
         derived: dict[Node, Node] = {}
         for leaf, top in self.numerators.items():
-            (derived[leaf],) = self.derivatives([Term("", self.program.derivatives[leaf][1])], {"": top}, derived, associate)
+            wanted = [Term("", self.program.derivatives[leaf][1])]
+            (derived[leaf],) = self.derivatives(wanted, {"": top}, derived, associate)
         values = {t.of: self.values[self.program.leaves[t.of]] for t in self.wanted}
         return simplify(self.derivatives(self.wanted, values, derived, associate))
 

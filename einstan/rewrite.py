@@ -96,13 +96,14 @@ def settle(node: Node, done: dict[Node, Node]) -> tuple[Node, list[Node]]:
 def apply(node: Node, table: dict[type[Node] | Prim, list[Law]]) -> Node | None:
     """What the first law that fires makes of the node."""
     for rule in (*table.get(type(node), ()), *(table.get(node.prim, ()) if isinstance(node, Call) else ())):
-        after = rule(node)
+        after: Node | None = rule(node)
         if after is not None and after is not node:
             return after
     return None
 
 
 # ---------------------------------------------------------------- merging nested sums and products
+
 
 def merging(roots: Sequence[Node]) -> set[Node]:
     """The nodes that vanish into their single user: a product in a product, a sum in a sum."""
@@ -158,7 +159,7 @@ def merge_product(e: Einsum, merged: set[Node], done: dict[Node, Node]) -> Node:
     dims = {names[label]: d for label, d in e.dims.items()}
     factors: list[Node] = []
     labels: list[tuple[int, ...]] = []
-    waiting = [(o, tuple(names[x] for x in own)) for o, own in zip(e.operands, e.labels, strict=True)]
+    waiting = [(o, tuple(names[x] for x in own)) for o, own in e.factors]
     while waiting:
         node, own = waiting.pop()
         if isinstance(node, Einsum) and node in merged:
@@ -168,7 +169,7 @@ def merge_product(e: Einsum, merged: set[Node], done: dict[Node, Node]) -> Node:
                 if label not in inner:
                     inner[label] = next(fresh)
                     dims[inner[label]] = d
-            waiting.extend((o, tuple(inner[x] for x in ls)) for o, ls in zip(node.operands, node.labels, strict=True))
+            waiting.extend((o, tuple(inner[x] for x in ls)) for o, ls in node.factors)
         else:
             factors.append(done[node])
             labels.append(own)

@@ -11,8 +11,27 @@ from fractions import Fraction
 
 from .dims import Dim
 from .ir import Add, Call, Coef, Einsum, Labels, Node, add, call, einsum, is_zero, scale, split, zeros
-from .prims.scalar import ABS, ASIN, ATAN, COS, COSH, ERF, EXP, EXPM1, LOG, LOG1P, POW, POWER, SCALAR, SIN, SINH
-from .prims.scalar import TAN, TANH, WHERE, power
+from .prims.scalar import (
+    ABS,
+    ASIN,
+    ATAN,
+    COS,
+    COSH,
+    ERF,
+    EXP,
+    EXPM1,
+    LOG,
+    LOG1P,
+    POW,
+    POWER,
+    SCALAR,
+    SIN,
+    SINH,
+    TAN,
+    TANH,
+    WHERE,
+    power,
+)
 from .prims.shape import CONCAT, PART, part
 from .rewrite import law, normalise
 
@@ -28,20 +47,26 @@ def merge_powers(e: Einsum) -> Node | None:
     if len(set(map(root, e.operands))) == len(e.operands):
         return None
     groups: dict[tuple[Node, Labels, bool], list[int]] = {}
-    for n, (operand, own) in enumerate(zip(e.operands, e.labels, strict=True)):
+    for n, (operand, own) in enumerate(e.factors):
         base, q = root_and_exponent(operand)
         groups.setdefault((base, own, q > 0), []).append(n)
     factors: list[tuple[Node, Labels]] = []
     for (base, own, _), members in groups.items():
-        exponents = [root_and_exponent(e.operands[n])[1] for n in members]
-        total = sum(exponents, Fraction(0))
-        if total.denominator == 1 and any(base_and_exponent(e.operands[n]) != (base, q) or q.denominator != 1 for n, q in zip(members, exponents, strict=True)):
+        total = sum((root_and_exponent(e.operands[n])[1] for n in members), Fraction(0))
+        whole = all(base is e.operands[n] or is_whole_power(e.operands[n], base) for n in members)
+        if total.denominator == 1 and not whole:  # sqrt(x) sqrt(x) has no value where x < 0
             factors.extend((e.operands[n], own) for n in members)
         else:
             factors.append((power(base, total), own))
     if len(factors) == len(e.operands):
         return None
     return einsum([node for node, _ in factors], [own for _, own in factors], e.out, e.dims)
+
+
+def is_whole_power(node: Node, base: Node) -> bool:
+    """x^q with an integer q, and no power within."""
+    below, q = base_and_exponent(node)
+    return below is base and q.denominator == 1
 
 
 def root(node: Node) -> Node:
@@ -186,14 +211,10 @@ def guard_product(e: Einsum) -> Node | None:
             continue
         moved = [e.operands[n] for n in movable]
         where_labels = [e.labels[n] for n in movable]
-        inside = [
-            x if is_zero(x) else einsum([x, *moved], [own, *where_labels], own) for x in (yes, no)
-        ]
+        inside = [x if is_zero(x) else einsum([x, *moved], [own, *where_labels], own) for x in (yes, no)]
         rest = [n for n in range(len(e.operands)) if n != k and n not in movable]
         guarded = WHERE(condition, *inside)
-        return einsum(
-            [guarded, *(e.operands[n] for n in rest)], [own, *(e.labels[n] for n in rest)], e.out, e.dims
-        )
+        return einsum([guarded, *(e.operands[n] for n in rest)], [own, *(e.labels[n] for n in rest)], e.out, e.dims)
     return None
 
 
@@ -237,7 +258,7 @@ def part_of_product(y: Call) -> Node | None:
     if e.out.count(label) > 1:
         return None
     factors = []
-    for operand, own in zip(e.operands, e.labels, strict=True):
+    for operand, own in e.factors:
         for place in (n for n, x in enumerate(own) if x == label):
             operand = part(operand, place, low, high)
         factors.append(operand)

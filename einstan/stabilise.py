@@ -68,7 +68,7 @@ def softmax(e: Einsum) -> Node | None:
         if found is None:
             continue
         own, z = total.labels[0], total.operands[0].operands[0]
-        factors = [(o, ls) for k, (o, ls) in enumerate(zip(e.operands, e.labels, strict=True)) if k not in (n, found)]
+        factors = [(o, ls) for k, (o, ls) in enumerate(e.factors) if k not in (n, found)]
         factors.append((over_last(SOFTMAX, z, own, total.out), e.labels[found]))
         factors.append((power(base, q + 1), e.labels[n]))
         return einsum([o for o, _ in factors], [ls for _, ls in factors], e.out, e.dims)
@@ -80,8 +80,8 @@ def numerator_of(e: Einsum, n: int, total: Einsum) -> int | None:
     own = total.labels[0]
     if len(set(own)) < len(own) or set(total.out) - set(own) or not total.summed:
         return None
-    for k, (operand, labels) in enumerate(zip(e.operands, e.labels, strict=True)):
-        there = dict(zip(own, labels)) if operand is total.operands[0] else None
+    for k, (operand, labels) in enumerate(e.factors):
+        there = dict(zip(own, labels, strict=True)) if operand is total.operands[0] else None
         if there is not None and tuple(there[label] for label in total.out) == e.labels[n]:
             return k
     return None
@@ -167,9 +167,7 @@ def exp_times_sigmoid(e: Einsum) -> Node | None:
 
 def place(e: Einsum, node: Node, labels: Labels) -> int | None:
     """Where the operand `node` stands over exactly these labels."""
-    return next(
-        (k for k, (o, ls) in enumerate(zip(e.operands, e.labels, strict=True)) if o is node and ls == labels), None
-    )
+    return next((k for k, (o, ls) in enumerate(e.factors) if o is node and ls == labels), None)
 
 
 def replace_two(e: Einsum, n: int, k: int, nodes: Sequence[Node]) -> Node:
@@ -249,7 +247,8 @@ def root_of_squares(y: Call) -> Node | None:
     if two != 2 or len(set(own)) < len(own) or not total.summed or set(total.out) - set(own):
         return None
     result = power(over_last(NORM, x, own, total.out), 2 * q)
-    return result if coef.is_one else einsum([result, power(scale(coef, ones(())), q)], [range(y.rank), ()], range(y.rank))
+    factor = power(scale(coef, ones(())), q)
+    return result if coef.is_one else einsum([result, factor], [range(y.rank), ()], range(y.rank))
 
 
 @law(POW)

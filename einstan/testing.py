@@ -151,7 +151,8 @@ def softmax(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def log_softmax(x: Array, axes: tuple[int, ...]) -> Array:
-    return np.asarray(x - np.expand_dims(logsumexp(x, axes), axes))
+    shifted = x - x.max(axes, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)))
 
 
 def norm(x: Array, axes: tuple[int, ...]) -> Array:

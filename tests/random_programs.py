@@ -721,7 +721,7 @@ FORMS: list[tuple[Callable[[Maker, Mapping[str, int], int], Tree | None], float]
     (Maker.concat, 1.5),
 ]
 SMOOTH = (
-    "sin cos atan tanh sigmoid σ relu softplus gelu silu elu erf abs sign step tanh' sin'' h h'".split()  # noqa: RUF005
+    "sin cos atan tanh sigmoid σ relu softplus gelu silu elu erf abs sign step tanh' sin'' h h'".split()
 )
 TAME = "exp expm1 tan asin acos sinh cosh log1p exp'".split()
 SPELLINGS = ("A", "B", "x", "W1", "y'", r"\hat{u}", "C^{(2)}", "v", "T", "g", "M", "s", "w2", "F", "H", "U", "V")

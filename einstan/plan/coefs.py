@@ -35,7 +35,7 @@ def place_coefficients(facts: Facts) -> Placed:
     """The multiples of each node that are computed."""
     waiting = dict(facts.uses)
     demands: Demands = {node: {} for node in facts.order}
-    sweep = Sweep(facts, demands, usual_signs(facts))
+    sweep = Sweep(facts, demands, turned_sums(facts))
     for root in facts.roots:
         demands[root][ONE] = 1
         waiting[root] -= 1
@@ -76,11 +76,11 @@ def scalable(node: Node, facts: Facts) -> bool:
 
 
 class Sweep(NamedTuple):
-    """The state: `demands` so far, and the sign that each size of coefficient has where it can't be turned."""
+    """The state: `demands` so far, and the products in which a sum is turned (see `turned_sums`)."""
 
     facts: Facts
     demands: Demands
-    signed: dict[Exact, Exact]
+    turned: dict[Node, int]
 
 
 def handed_down(node: Node, c: Exact, sweep: Sweep) -> Sequence[Exact]:
@@ -101,44 +101,23 @@ def handed_down(node: Node, c: Exact, sweep: Sweep) -> Sequence[Exact]:
 
 
 def shared_out(e: Einsum, c: Exact, sweep: Sweep) -> list[Exact]:
-    """c to one operand, or -c where that was asked for before and a sum among the operands can turn its signs."""
+    """c to one operand; -c where a sum among the operands turns its signs."""
     result = [ONE] * len(e.operands)
-    usual = sweep.signed.setdefault(magnitude(c), c)
-    turned = None if usual == c else next((k for k, o in enumerate(e.operands) if turnable(o, sweep.facts)), None)
-    given = c if turned is None else usual
-    k = bearer(e, given, sweep, turned)
-    if k is None:
-        k, given, turned = bearer(e, c, sweep, None), c, None
+    turned = sweep.turned.get(e)
+    k = None if turned is None else bearer(e, -c, sweep, turned)
+    if k is not None and turned is not None:
+        result[k], result[turned] = -c, -ONE
+        return result
+    k = bearer(e, c, sweep, None)
     if k is not None:
-        result[k] = given
-        if turned is not None:
-            result[turned] = -ONE
+        result[k] = c
     return result
-
-
-def turnable(o: Node, facts: Facts) -> bool:
-    """Whether the operand is a sum that nothing else uses: a - b is as good as b - a."""
-    return isinstance(o, Add) and len(o.operands) > 1 and facts.uses[o] == 1 and scalable(o, facts)
-
-
-def usual_signs(facts: Facts) -> dict[Exact, Exact]:
-    """For each size of coefficient the sign it has before products that hold no sum that could be turned."""
-    turns: set[Node] = set()
-    for node in facts.order:
-        if isinstance(node, Einsum) and any(turnable(o, facts) or o in turns for o in node.operands):
-            turns.add(node)
-    found: dict[Exact, Exact] = {}
-    for node in facts.order:
-        if isinstance(node, Add) and len(node.operands) == 1 and node.operands[0] not in turns:
-            c = facts.coef(node.coefs[0])
-            found.setdefault(magnitude(c), c)
-    return found
 
 
 def bearer(e: Einsum, c: Exact, sweep: Sweep, taken: int | None) -> int | None:
     """The operand that takes the factor: one that others want so anyway, else a smaller one than the result.
 
-    Products are preferred to sums: they hand it on, perhaps to where it is wanted anyway.
+    Contractions are preferred: they hand it on, perhaps to where it is wanted anyway.
     """
     facts, demands = sweep.facts, sweep.demands
     able = [k for k, o in enumerate(e.operands) if k != taken and scalable(o, facts) and e.operands.count(o) == 1]
@@ -147,10 +126,76 @@ def bearer(e: Einsum, c: Exact, sweep: Sweep, taken: int | None) -> int | None:
 
     def rank(k: int) -> tuple[bool, bool, bool, int]:
         o = e.operands[k]
-        return (c not in demands[o], not isinstance(o, Einsum), facts.uses[o] > 1, facts.count(o))
+        return (c not in demands[o], not (isinstance(o, Einsum) and o.summed), facts.uses[o] > 1, facts.count(o))
 
     best = min(able, key=rank)
     o = e.operands[best]
     if c in demands[o]:
         return best
     return best if not demands[o] and (e.is_pattern or facts.count(o) <= facts.count(e)) else None
+
+
+# ---------------------------------------------------------------- signs
+
+
+def turned_sums(facts: Facts) -> dict[Node, int]:
+    """Products `(a - b) x` to be computed as `-(b - a) x`: the place of the sum in each.
+
+    The normal form chooses the sign of a sum by digests and puts the rest in front, so the gradients of one net
+    come as 2, -2, 2.. times products that share factors. A sum is turned where that makes the coefficients on top of
+    its product agree with those of products without such a sum: then all of them scale one common factor.
+    """
+    below: dict[Node, Node] = {}  # the next product down that holds a sum that can be turned
+    place: dict[Node, int] = {}
+    for node in facts.order:
+        if isinstance(node, Einsum):
+            k = next((k for k, o in enumerate(node.operands) if turnable(o, facts)), None)
+            heir = carrier(node, k, facts)
+            if heir is not None:
+                below[node] = heir if heir in place else below.get(heir, heir)
+            if k is not None:
+                place[node] = k
+    wanted = wanted_signs(facts, below, place)
+    sign: dict[Node, int] = {}
+    for node in place:
+        rest = sign.get(below.get(node, node), 1)
+        sign[node] = wanted.get(node, rest)
+    return {e: k for e, k in place.items() if sign[e] != sign.get(below.get(e, e), 1)}
+
+
+def wanted_signs(facts: Facts, below: dict[Node, Node], place: dict[Node, int]) -> dict[Node, int]:
+    """For a product with a sum: the sign of the coefficient on top of it, relative to products without one."""
+    usual: dict[Exact, int] = {}
+    tops: list[tuple[Node, Exact]] = []
+    for node in facts.order:
+        if isinstance(node, Add) and len(node.operands) == 1:
+            c, (operand,) = facts.coef(node.coefs[0]), node.operands
+            top = operand if operand in place else below.get(operand)
+            if top is not None and top in place:
+                tops.append((top, c))
+            else:
+                usual.setdefault(magnitude(c), 1 if c > 0 else -1)
+    wanted: dict[Node, int] = {}
+    for top, c in tops:
+        wanted.setdefault(top, (1 if c > 0 else -1) * usual.setdefault(magnitude(c), 1 if c > 0 else -1))
+    return wanted
+
+
+def turnable(o: Node, facts: Facts) -> bool:
+    """Whether only this product uses the operand, and its sign is free: a sum, or an entrywise product with one."""
+    if facts.uses[o] != 1 or not scalable(o, facts):
+        return False
+    if isinstance(o, Einsum):
+        return not o.summed and any(is_free_sum(x, facts) for x in o.operands)
+    return is_free_sum(o, facts)
+
+
+def is_free_sum(o: Node, facts: Facts) -> bool:
+    """a - b is as good as b - a."""
+    return isinstance(o, Add) and len(o.operands) > 1 and facts.uses[o] == 1 and scalable(o, facts)
+
+
+def carrier(e: Einsum, taken: int | None, facts: Facts) -> Node | None:
+    """The factor of a product that would take a coefficient, as far as the structure tells."""
+    able = [o for k, o in enumerate(e.operands) if k != taken and isinstance(o, Einsum) and scalable(o, facts)]
+    return min(able, key=lambda o: (not o.summed, facts.uses[o] > 1, facts.count(o)), default=None)

@@ -8,14 +8,14 @@ float64 for integers. float16 is the dtype of results only: everything is comput
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ..dims import Env
-from ..ir import Add, Call, Einsum, Input, Node
+from ..ir import Add, Call, Coef, Einsum, Input, Node
+from .values import Exact
 
 DType = np.dtype[Any]
 INT, UINT, BOOL, DOUBLE = (np.dtype(t) for t in ("int64", "uint64", "bool", "float64"))
@@ -51,8 +51,10 @@ def inexact(d: DType | None) -> DType | None:
     return DOUBLE if d is not None and d.kind in "biu" else d
 
 
-def dtype_of(node: Node, own: Mapping[Node, DType | None], inputs: Mapping[str, DType], env: Env) -> DType | None:
-    """The dtype of one node from those of its operands."""
+def dtype_of(
+    node: Node, own: Mapping[Node, DType | None], inputs: Mapping[str, DType], coef: Callable[[Coef], Exact]
+) -> DType | None:
+    """The dtype of one node from those of its operands; `coef` gives coefficients as numbers."""
     if isinstance(node, Input):
         return inputs[node.name]
     below = [own[o] for o in node.operands]
@@ -60,9 +62,7 @@ def dtype_of(node: Node, own: Mapping[Node, DType | None], inputs: Mapping[str, 
         return promote(below)
     if isinstance(node, Add):
         found = promote(below)
-        if all(c.rational.denominator == 1 and (not c.sizes or c.at(env).denominator == 1) for c in node.coefs):
-            return found
-        return inexact(found)
+        return found if all(coef(c).denominator == 1 for c in node.coefs) else inexact(found)
     if isinstance(node, Call):
         return call_dtype(node, below)
     return None

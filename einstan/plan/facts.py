@@ -33,7 +33,7 @@ class Facts:
         self._sizes: dict[Dim, int] = {}
         for node in self.order:
             self.shape[node] = self.sizes(node.shape)
-            self.dtype[node] = dtype_of(node, self.dtype, dtypes, env)
+            self.dtype[node] = dtype_of(node, self.dtype, dtypes, self.coef)
             value = fold(node, self)
             if value is not None:
                 self.number[node] = value

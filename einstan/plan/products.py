@@ -77,15 +77,30 @@ def contracted(low: Lowering, e: Einsum) -> Shown:
         if label not in carried and label not in e.out:
             factor = factor * low.facts.size(d)
     out = tuple([label for label in e.out if label in carried])
-    key = (tuple(terms), frozenset(out), factor)
+    number = canonical(terms)
+    key = (
+        tuple([(v, tuple([number[x] for x in own])) for v, own in terms]),
+        frozenset([number[x] for x in out]),
+        factor,
+    )
     found = low.products.get(key)
     if found is None:
         sizes = {label: low.facts.size(d) for label, d in dims.items()}
         target = low.target(e) if out == e.out else None
         job = Job(low.build, out, sizes, low.facts.computed(e), target, dims, factor)
-        found = low.products[key] = contract(job, terms)
-    place = {label: n for n, label in enumerate(found.labels)}
-    return Shown(found.value, tuple([place.get(label) for label in e.out]))
+        value, labels = contract(job, terms)
+        found = low.products[key] = Term(value, tuple([number[x] for x in labels]))
+    place = {n: axis for axis, n in enumerate(found.labels)}
+    return Shown(found.value, tuple([place[number[x]] if x in carried else None for x in e.out]))
+
+
+def canonical(terms: list[Term]) -> dict[int, int]:
+    """Labels by first appearance, so that products that differ by a transpose have one key."""
+    number: dict[int, int] = {}
+    for _, own in terms:
+        for label in own:
+            number.setdefault(label, len(number))
+    return number
 
 
 def operands(low: Lowering, e: Einsum) -> tuple[list[Term], Number]:

@@ -15,7 +15,8 @@ from ..ir import Call, Node, Prim, Shape, einsum, pattern
 
 def opaque_shape(args: tuple[Node, ...], params: tuple[Any, ...]) -> Shape:
     _, lead, new, slots = params
-    return args[0].shape[:lead] + new + tuple(d for k in slots for d in args[k].shape[lead:])
+    seen = tuple(d for k in slots for d in args[k].shape[lead:])
+    return (*args[0].shape[:lead], *new, *seen)
 
 
 def derived(y: Call, k: int) -> Node:

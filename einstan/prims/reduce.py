@@ -5,6 +5,7 @@ Letters: s seed axes, l leading axes, r reduced axes, x the argument, y the resu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..ir import Call, Coef, Node, Prim, Shape, add, einsum, pattern, scale, times, zeros
@@ -121,7 +122,7 @@ def mean(x: Node, n: int) -> Node:
 
 
 # how the language's names are built from an argument whose last n axes are reduced
-ALONG = {
+ALONG: dict[str, Callable[[Node, int], Node]] = {
     "sum": total,
     "mean": mean,
     "max": lambda x, n: AMAX(x, params=(n,)),

@@ -17,8 +17,8 @@ from ..prims.opaque import OPAQUE
 from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
 from ..prims.scalar import COMPARISONS, HALF, POW, POWER
 from ..prims.shape import CONCAT, PART
-from ..rules import repeated_axes
 from ..recursion import Recursive, run
+from ..rules import repeated_axes
 from ..syntax import ast
 
 ALPHABET = tuple("ijklmnpqrstuvwabcdefgh")
@@ -86,7 +86,8 @@ class Writer:
         if is_zero(a):
             return ast.Filled(0, tuple(map(ast.Index, letters))) if letters else ast.Number(Fraction(0))
         if len(a.operands) == 1:
-            return (yield self.product(a.coefs[0], a.operands[0], letters, scope))
+            multiple: ast.Expr = yield self.product(a.coefs[0], a.operands[0], letters, scope)
+            return multiple
         terms = sorted(a.terms, key=term_order)
         written, signs = [], []
         for coef, term in terms:
@@ -108,17 +109,13 @@ class Writer:
 
     def product(self, coef: Coef, node: Node, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         """coef · node, the node's contraction opened into factors."""
-        e = node if isinstance(node, Einsum) else None
-        if e is None:
-            sign, factors, deltas, summed = 1, [Factor(node, letters)], [], {}
-        else:
-            factors, deltas, summed = self.factors(e, letters, scope)
-            sign = 1
+        factors, deltas, summed = self.factors(node, letters, scope)
+        sign = 1
         factors = [f for given in factors for f in [as_power(given)]]
         coef, factors = absorbed(*self.natural_signs(coef, factors))
         if coef.rational < 0:
             coef, sign = coef * Coef(Fraction(-1)), -1
-        lower = {x for x in summed.values() if any(hides(f.node, [n for n, y in enumerate(f.letters) if y == x]) for f in factors)}
+        lower = {x for x in summed.values() if any(hides(f.node, axes_called(f, x)) for f in factors)}
         rename = {x: x if x in lower else x.capitalize() for x in summed.values()}
         factors = [Factor(f.node, tuple(rename.get(x, x) for x in f.letters), f.q) for f in factors]
         factors.sort(key=lambda f: self.factor_order(f, letters))
@@ -134,11 +131,13 @@ class Writer:
         return ast.Sum((expr,), (-1,)) if sign < 0 else expr
 
     def factors(
-        self, e: Einsum, letters: tuple[str, ...], scope: frozenset[str]
+        self, e: Node, letters: tuple[str, ...], scope: frozenset[str]
     ) -> tuple[list[Factor], list[tuple[str, str]], dict[int, str]]:
-        """Operands with letters, the deltas that repeated output labels write, letters of summed labels."""
+        """Factors with letters, the deltas that repeated output labels write, letters of summed labels."""
+        if not isinstance(e, Einsum):
+            return [Factor(e, letters)], [], {}
         names: dict[int, str] = {}
-        deltas = []
+        deltas: list[tuple[str, str]] = []
         for label, letter in zip(e.out, letters, strict=True):
             if names.setdefault(label, letter) != letter:
                 deltas.append((names[label], letter))
@@ -148,7 +147,7 @@ class Writer:
         waiting = [(e, names)]
         while waiting:
             inner, named = waiting.pop()
-            for operand, own in zip(inner.operands, inner.labels, strict=True):
+            for operand, own in inner.factors:
                 for label, hint in zip(own, self.hints(operand), strict=True):
                     if label not in named:
                         named[label] = summed[len(summed)] = fresh(hint, taken)
@@ -248,8 +247,8 @@ class Writer:
     def compare(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         left = yield self.write(y.operands[0], letters, scope)
         right = yield self.write(y.operands[1], letters, scope)
-        sides = [bracket_compare(without_zero_axes(side)) for side in (left, right)]
-        return ast.Compare(y.prim.name, *sides)
+        left, right = (bracket_compare(without_zero_axes(side)) for side in (left, right))
+        return ast.Compare(y.prim.name, left, right)
 
     def concat(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         axis = y.params[0]
@@ -301,8 +300,8 @@ class Writer:
         """f'(x[i]), f[j](Z[i,K]), loss(X[:])."""
         name, lead, new, slots = y.params
         assert isinstance(name, str) and isinstance(lead, int) and isinstance(new, tuple) and isinstance(slots, tuple)
-        assert len(set(slots)) <= 1 and (not slots or y.rank == lead), "our bug: a mixed derivative is written as a call"
-        args = []
+        assert len(set(slots)) <= 1 and (not slots or y.rank == lead), "our bug: a mixed derivative as a call"
+        args: list[ast.Expr] = []
         for o in y.operands:
             if lead == 0 and o.rank:
                 assert isinstance(o, Input | Name)
@@ -349,14 +348,20 @@ class Writer:
             return self.words.hints[node]
         if isinstance(node, Einsum):
             found: dict[int, str | None] = {}
-            for o, own in zip(node.operands, node.labels, strict=True):
+            for o, own in node.factors:
                 for label, hint in zip(own, self.hint_memo[o], strict=True):
                     found[label] = found.get(label) or hint
             return tuple(found.get(label) for label in node.out)
         below = [self.hint_memo[o] for o in node.operands]
         if isinstance(node, Call) and node.prim is OPAQUE:
-            below = [hints[: node.params[1]] for hints in below]  # type: ignore[misc]
+            lead = node.params[1]
+            assert isinstance(lead, int)
+            below = [hints[:lead] for hints in below]
         return tuple(next((h[n] for h in below if n < len(h) and h[n]), None) for n in range(node.rank))
+
+
+def axes_called(f: Factor, letter: str) -> list[int]:
+    return [n for n, x in enumerate(f.letters) if x == letter]
 
 
 def hides(node: Node, axes: Sequence[int]) -> bool:
@@ -368,7 +373,7 @@ def hides(node: Node, axes: Sequence[int]) -> bool:
         node, axis = waiting.pop()
         if isinstance(node, Einsum):
             label = node.out[axis]
-            found = [(o, n) for o, own in zip(node.operands, node.labels) for n, x in enumerate(own) if x == label]
+            found = [(o, n) for o, own in node.factors for n, x in enumerate(own) if x == label]
             if len(found) > 1 or node.out.count(label) > 1:
                 return True
             waiting.extend(found)
@@ -380,8 +385,9 @@ def hides(node: Node, axes: Sequence[int]) -> bool:
 
 
 def done(expr: ast.Expr) -> Recursive[ast.Expr]:
+    """An expression that needs no further writing."""
+    yield from ()
     return expr
-    yield
 
 
 def fresh(hint: str | None, taken: set[str]) -> str:
@@ -395,7 +401,7 @@ def fresh(hint: str | None, taken: set[str]) -> str:
 
 def leaves_of(node: Node) -> bool:
     """Whether anything but a constant stands in the node."""
-    return not (isinstance(node, Const) or isinstance(node, Einsum) and not node.operands)
+    return not (isinstance(node, Const) or (isinstance(node, Einsum) and not node.operands))
 
 
 def reading_order(node: Node) -> tuple[object, ...]:
