@@ -20,7 +20,7 @@ Report = dict[str, Any]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is returned."""
-    arguments = parser().parse_args(argv)
+    arguments = read_arguments(argv)
     try:
         arguments.run(arguments)
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
@@ -29,6 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         report_error(error, arguments.json)
         return 1
     return 0
+
+
+def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command's arguments; words of data may stand on both sides of options."""
+    top = parser()
+    arguments, rest = top.parse_known_args(argv)
+    if rest and (not hasattr(arguments, "data") or any(word.startswith("-") for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.data = [*arguments.data, *rest]
+    return arguments
 
 
 def report_error(error: Exception, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from . import claims
+from .collector import paused
 from .dims import Dim, Env
 from .errors import EinstanDerivativeError, EinstanNameError
 from .ir import Add, Call, Input, Name, Node, Shape, input_, name_, pattern, substitute, toposort
@@ -35,7 +36,8 @@ def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] 
     {'X': ('b', 'k'), 'W': ('k', 'j'), 'c': ('j',)}
     """
     letters = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
-    return Program(check(parse_module(text, letters)))
+    with paused():
+        return Program(check(parse_module(text, letters)))
 
 
 class Program:
@@ -385,11 +387,10 @@ def make_kernel(
     check_finite: bool = False,
 ) -> Kernel:
     """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name."""
-    definitions = program.definitions
-    if functions:
-        definitions = definitions.bound(functions)
-    graph = Graph.of(definitions, list(terms(tree)), stabilise)
-    plain = graph.nodes(list)
+    with paused():
+        definitions = program.definitions.bound(functions) if functions else program.definitions
+        graph = Graph.of(definitions, list(terms(tree)), stabilise)
+        plain = graph.nodes(list)
     several = graph.has_products()
 
     def build(env: Env) -> list[Node]:
