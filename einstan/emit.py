@@ -40,7 +40,8 @@ class Functions:
 def compiled(source: str) -> Functions:
     """The functions of our own text, in a namespace that holds nothing else."""
     space: dict[str, Any] = {"__name__": "einstan_generated"}
-    exec(compile(source, "<einstan kernel>", "exec"), space)
+    with np.errstate(all="ignore"):  # 1e300 is inf in float32
+        exec(compile(source, "<einstan kernel>", "exec"), space)
     return Functions(space["workspace"], space["results"], space["run"])
 
 

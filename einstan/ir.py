@@ -20,17 +20,16 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
-from itertools import pairwise
 from math import gcd, lcm
 from typing import Any, Final
 
+from . import canonical
 from .dims import Dim, Env
 
 Shape = tuple[Dim, ...]
 Labels = tuple[int, ...]
 
 MAX_DIGITS = 400
-CANONICAL_BUDGET = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,10 +430,10 @@ def _core(factors: list[Factor], out: tuple[Hashable, ...], dims: dict[Hashable,
 
 
 def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Hashable, Dim]) -> Node:
-    factors = _order(factors, out)
-    numbers: dict[Hashable, int] = {}
-    for label in (*out, *(label for _, own in factors for label in own)):
-        numbers.setdefault(label, len(numbers))
+    if len(factors) > 1:
+        order = canonical.order([node.digest for node, _ in factors], [own for _, own in factors], out)
+        factors = [factors[k] for k in order]
+    numbers = canonical.numbered([own for _, own in factors], out)
     labels = tuple(tuple(numbers[label] for label in own) for _, own in factors)
     outs = tuple(numbers[label] for label in out)
     extra = tuple(sorted((numbers[label], d) for label, d in sizes.items())) if sizes else ()
@@ -444,72 +443,6 @@ def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Has
     shape = tuple(dims[label] for label in outs)
     operands = tuple(node for node, _ in factors)
     return _intern(Einsum, shape, operands, f"{labels}->{outs}", labels=labels, out=outs, sizes=extra)  # type: ignore[no-any-return]
-
-
-def _order(factors: list[Factor], out: tuple[Hashable, ...]) -> list[Factor]:
-    """Factors in canonical order: by digest, equal ones by the role of their labels."""
-    factors = sorted(factors, key=lambda f: f[0].digest)
-    if all(a[0] is not b[0] for a, b in pairwise(factors)):
-        return factors
-    budget = [CANONICAL_BUDGET]
-    return _individualise(factors, out, {}, budget)[1]
-
-
-def _individualise(
-    factors: list[Factor], out: tuple[Hashable, ...], marks: dict[int, int], budget: list[int]
-) -> tuple[list[tuple[Any, ...]], list[Factor]]:
-    """The smallest encoding over all ways to tell equal factors apart (colour refinement, then one
-    factor of the first undecided class is marked and the rest refined again, within `budget`)."""
-    colour = _refine(factors, out, marks)
-    classes: dict[int, list[int]] = {}
-    for k, c in enumerate(colour):
-        classes.setdefault(c, []).append(k)
-    undecided = next((classes[c] for c in sorted(classes) if len(classes[c]) > 1), None)
-    if undecided is None:
-        ordered = [factors[k] for k in sorted(range(len(factors)), key=colour.__getitem__)]
-        numbers: dict[Hashable, int] = {}
-        for label in (*out, *(label for _, own in ordered for label in own)):
-            numbers.setdefault(label, len(numbers))
-        return [tuple(numbers[label] for label in own) for _, own in ordered], ordered
-    best = None
-    for k in undecided:
-        budget[0] -= len(factors)
-        found = _individualise(factors, out, {**marks, k: len(marks)}, budget)
-        if best is None or found[0] < best[0]:
-            best = found
-        if budget[0] < 0:
-            break
-    assert best is not None
-    return best
-
-
-def _refine(factors: list[Factor], out: tuple[Hashable, ...], marks: dict[int, int]) -> list[int]:
-    """Colours of the factors, stable under 'which labels, seen from which factors'."""
-    places: dict[Hashable, list[int]] = {}
-    for n, label in enumerate(out):
-        places.setdefault(label, []).append(n)
-    ends: dict[Hashable, list[tuple[int, int]]] = {}
-    for k, (_, own) in enumerate(factors):
-        for axis, label in enumerate(own):
-            ends.setdefault(label, []).append((k, axis))
-    label_colour = _ranks({label: (tuple(places.get(label, ())),) for label in ends})
-    colour = _ranks({k: (f[0].digest, marks.get(k, -1)) for k, f in enumerate(factors)})
-    while True:
-        finer = _ranks({k: (colour[k], tuple(label_colour[x] for x in f[1])) for k, f in enumerate(factors)})
-        label_finer = _ranks(
-            {x: (label_colour[x], tuple(sorted((finer[k], axis) for k, axis in where))) for x, where in ends.items()}
-        )
-        stable = len(set(finer.values())) == len(set(colour.values())) and len(set(label_finer.values())) == len(
-            set(label_colour.values())
-        )
-        colour, label_colour = finer, label_finer
-        if stable:
-            return [colour[k] for k in range(len(factors))]
-
-
-def _ranks(keys: dict[Any, Any]) -> dict[Any, int]:
-    rank = {key: n for n, key in enumerate(sorted(set(keys.values())))}
-    return {item: rank[key] for item, key in keys.items()}
 
 
 # ---------------------------------------------------------------- walks

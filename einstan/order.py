@@ -15,8 +15,6 @@ from itertools import count
 from operator import or_
 from typing import Any, Final
 
-from opt_einsum import paths
-
 from .dims import Env
 from .errors import EinstanError
 from .ir import Einsum, Labels, Node, einsum, rebuild, toposort
@@ -287,10 +285,17 @@ def heuristic(network: Network) -> Path:
     """The better of greedy and, for no more than RANDOM_OPERANDS operands, random greedy."""
     terms = [frozenset(bits(own)) for own in network.labels]
     out, sizes = frozenset(bits(network.out)), dict(enumerate(network.size))
-    found = [paths.greedy(terms, out, sizes)]
+    found = [methods().greedy(terms, out, sizes)]
     if len(terms) <= RANDOM_OPERANDS:
         found.append(quietly(lambda: random_greedy(terms, out, sizes)))
     return min((pairwise(path, len(terms)) for path in found), key=network.total)
+
+
+def methods() -> Any:
+    """opt_einsum's, imported when they are needed: that takes as long as importing numpy."""
+    from opt_einsum import paths
+
+    return paths
 
 
 def random_greedy(terms: Any, out: Any, sizes: Any) -> Any:
@@ -313,7 +318,7 @@ def check_method(optimize: str) -> Any:
     if optimize == "auto":
         return None
     try:
-        return paths.get_path_fn(optimize)
+        return methods().get_path_fn(optimize)
     except KeyError:
         raise EinstanError(
             f"There is no order of multiplication called {optimize[:60]!r}.",

@@ -153,3 +153,9 @@ def test_number_is_a_multiple_of_ones() -> None:
 
 def test_digests_do_not_depend_on_the_process() -> None:
     assert einsum([A, B], ["ik", "kj"], "ij").digest.hex() == "40caa21d06b16c972541008aa2e96c6f"
+
+
+def test_a_thousand_equal_factors_have_an_order() -> None:
+    """Past the step budget the contraction is right, though its order may not be the only one."""
+    traces = einsum([S] * 1000, [(n, n) for n in range(1000)], ())
+    assert isinstance(traces, Einsum) and len(traces.operands) == 1000

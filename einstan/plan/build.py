@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..dims import Dim, single_symbol
-from .values import Arg, Kind, Name, Note, Number, Step, Value
+from ..errors import EinstanError
+from .values import Arg, Kind, Name, Note, Number, Step, Value, as_float
 
 DType = np.dtype[Any]
 Index = tuple[tuple[int, int] | None, ...]  # for each place a stretch of an axis, or None for a new axis
@@ -41,8 +42,8 @@ class Builder:
         note: Note | None = None,
         flops: int = 0,
     ) -> Value:
-        """Append `out = op(args)`; fractions become floats, integers stay exact in integer results."""
-        plain = tuple([scalar(a, out.dtype) if isinstance(a, Fraction) else a for a in args])
+        """Append `out = op(args)`; numbers become those of the result's dtype."""
+        plain = tuple([a if isinstance(a, Value) else scalar(a, out.dtype) for a in args])
         moved = out.nbytes + sum([a.nbytes for a in plain if isinstance(a, Value)])
         self.steps.append(Step(op, plain, out, params, note, flops, moved))
         return out
@@ -180,11 +181,14 @@ def clean(hint: str) -> str:
     return hint.lower() if hint.isidentifier() and len(hint) <= 20 else ""
 
 
-def scalar(c: Fraction | float, dtype: DType) -> int | float:
+def scalar(c: Number, dtype: DType) -> int | float:
     """A coefficient as Python's number for arrays of this dtype."""
-    if isinstance(c, Fraction) and dtype.kind in "iu" and c.denominator == 1:
-        return int(c)
-    return float(c)
+    if dtype.kind not in "iu" or isinstance(c, float):
+        return as_float(c)
+    assert c.denominator == 1, "our bug: a fraction among integers"
+    if abs(int(c)) >= 2**63:
+        raise EinstanError("A coefficient is larger than any int64.", "Give the arrays as floats.")
+    return int(c)
 
 
 def written(v: Value, letters: Sequence[str], name: Name) -> str:

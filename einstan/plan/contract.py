@@ -19,6 +19,7 @@ from .values import Name, Note, Number, Value
 
 Labels = tuple[int, ...]
 FOLD_WITHOUT_ARRAY = 4096  # entries from which on np.einsum beats multiply and sum
+FOLD_LABELS = 50  # np.einsum knows 52
 
 
 class Term(NamedTuple):
@@ -188,7 +189,7 @@ def dot(job: Job, left: Term, right: Term) -> Term:
     other = aligned(b, right, left.labels)
     note, flops = job.note((), left, right), 2 * left.value.size
     flat = left.value.contiguous and (other.contiguous or left.value.size <= FOLD_WITHOUT_ARRAY)
-    if flat or len(left.labels) == 1:
+    if flat or len(left.labels) == 1 or len(left.labels) > FOLD_LABELS:
         args = [b.reshape(v, (v.size,)) for v in (left.value, other)]
         return Term(b.compute("dot", args, (), job.dtype, job.target, (), note, flops), ())
     return Term(fold(job, [left.value, other], left.labels, (), note, flops), ())
@@ -200,7 +201,7 @@ def folded(job: Job, left: Term, right: Term) -> Term:
     args = [left.value, aligned(b, right, order)]
     kept = job.out if job.target is not None else tuple(label for label in order if label in job.out)
     note, flops = job.note(kept, left, right), 2 * left.value.size
-    if left.value.size > FOLD_WITHOUT_ARRAY:
+    if left.value.size > FOLD_WITHOUT_ARRAY and len(order) <= FOLD_LABELS:
         return Term(fold(job, args, order, kept, note, flops), kept)
     both = b.compute(
         "multiply", args, job.shape(order), job.dtype, None, (), job.note(order, left, right), left.value.size

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..backends.numpy import FOLD
+from ..backends.numpy import FOLD, REDUCTIONS
 from ..dims import Dim, Env
-from ..errors import EinstanError, EinstanShapeError
+from ..errors import EinstanShapeError
 from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
 from .dtypes import DType, default_float, dtype_of, physical
-from .values import Exact, Number, exact
+from .values import Exact, Number, as_float, exact
 
 NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax", "logsumexp"})
 CONSTANTS = {"pi": math.pi}
@@ -78,10 +78,8 @@ def users(order: Sequence[Node]) -> dict[Node, list[Node]]:
 
 
 def check_nonempty(y: Call, facts: Facts) -> None:
-    (n,) = y.params
-    assert isinstance(n, int)
     shape = facts.shape[y.operands[0]]
-    if 0 in shape[len(shape) - n :]:
+    if 0 in shape[len(shape) - axes_along(y) :]:
         raise EinstanShapeError(f"The {y.prim.name} over an empty axis is not defined.", "Give that axis a size.")
 
 
@@ -119,25 +117,22 @@ def fold_call(y: Call, facts: Facts) -> Number | None:
     rule = FOLD.get(y.prim.name)
     if rule is None:
         return None
-    inner, outer = (facts.shape[n] for n in (y.operands[0], y))
-    reduced = (
-        math.prod(inner[len(inner) - y.params[0] :]) if y.prim.name in REDUCING and isinstance(y.params[0], int) else 1
-    )
-    del outer
-    return rule([as_float(facts.number[o]) for o in y.operands], y.params, reduced)
+    shape, entries = facts.shape[y.operands[0]], 1
+    if y.prim.name in REDUCTIONS:
+        entries = math.prod(shape[len(shape) - axes_along(y) :])
+    return rule([as_float(facts.number[o]) for o in y.operands], y.params, entries)
 
 
-REDUCING = frozenset({"amax", "amin", "prod", "logsumexp", "norm", "softmax", "log_softmax"})
+def axes_along(y: Call) -> int:
+    """How many axes a reduction works on: the last ones of its argument."""
+    n = y.params[0]
+    assert isinstance(n, int)
+    return n
+
+
 FOLDS: dict[type[Node], Callable[[Any, Facts], Number | None]] = {
     Const: fold_const,
     Einsum: fold_einsum,
     Add: fold_add,
     Call: fold_call,
 }
-
-
-def as_float(c: Number) -> float:
-    try:
-        return float(c)
-    except OverflowError:
-        raise EinstanError("A coefficient is larger than any float64.") from None

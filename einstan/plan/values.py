@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..errors import EinstanError
+
 Exact = int | Fraction  # an int wherever it is one: Python's fractions are slow
 Number = int | float | Fraction
 Kind = Literal["input", "constant", "work", "result"]
@@ -60,6 +62,14 @@ def numbered(v: Value) -> str:
 def exact(c: Exact) -> Exact:
     """An int if it is one."""
     return c.numerator if c.denominator == 1 else c
+
+
+def as_float(c: Number) -> float:
+    """The nearest float64; raises EinstanError past the largest."""
+    try:
+        return float(c)
+    except OverflowError:
+        raise EinstanError("A coefficient is larger than any float64.", "Measure in other units.") from None
 
 
 def magnitude(c: Exact) -> Exact:
