@@ -172,7 +172,7 @@ STRUCTURE: dict[str, Op] = {
     "matmul": Op("np.matmul({0}, {1}, out={out})"),
     "sum": Op("np.add.reduce({0}, axis={p0}, out={out})"),
     "fold": Op("np.einsum({0}, {p0}, {1}, {p0}, {p1}, out={out})"),
-    "copy": Op('np.copyto({out}, {0}, casting="same_kind")'),
+    "copy": Op('np.copyto({out}, {0}, casting="unsafe")'),
     "fill": Op("{out}.fill({0})"),
     "ones": Op("{out}.fill(1)"),
     "transpose": Op("{0}.transpose({p})"),

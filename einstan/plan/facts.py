@@ -10,7 +10,7 @@ from ..backends.numpy import FOLD, REDUCTIONS
 from ..dims import Dim, Env
 from ..errors import EinstanShapeError
 from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
-from .dtypes import DType, default_float, dtype_of, physical
+from .dtypes import STRUCTURAL, DType, default_float, dtype_of, inexact, physical
 from .values import Exact, Number, as_float, exact
 
 NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax", "logsumexp"})
@@ -30,13 +30,18 @@ class Facts:
         self.shape: dict[Node, tuple[int, ...]] = {}
         self.dtype: dict[Node, DType | None] = {}
         self.number: dict[Node, Number] = {}
+        self.fractional: set[Node] = set()  # constants that are not known to be integers
         self._sizes: dict[Dim, int] = {}
         for node in self.order:
             self.shape[node] = self.sizes(node.shape)
-            self.dtype[node] = dtype_of(node, self.dtype, dtypes, self.coef)
             value = fold(node, self)
             if value is not None:
                 self.number[node] = value
+            self.dtype[node] = dtype_of(node, self.dtype, dtypes, self.coef)
+            if any(o in self.fractional for o in node.operands):
+                self.dtype[node] = inexact(self.dtype[node])
+            if self.dtype[node] is None and is_fractional(node, self):
+                self.fractional.add(node)
             if isinstance(node, Call) and node.prim.name in NONEMPTY:
                 check_nonempty(node, self)
 
@@ -75,6 +80,17 @@ def users(order: Sequence[Node]) -> dict[Node, list[Node]]:
         for operand in node.operands:
             found[operand].append(node)
     return found
+
+
+def is_fractional(node: Node, facts: Facts) -> bool:
+    """Whether a constant may be no integer."""
+    if node in facts.number:
+        return facts.number[node] != int(facts.number[node]) if math.isfinite(facts.number[node]) else True
+    if any(o in facts.fractional for o in node.operands):
+        return True
+    if isinstance(node, Add):
+        return any(facts.coef(c).denominator != 1 for c in node.coefs)
+    return isinstance(node, Call) and node.prim.name not in STRUCTURAL
 
 
 def check_nonempty(y: Call, facts: Facts) -> None:

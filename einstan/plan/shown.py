@@ -201,7 +201,7 @@ def operand_of(low: Lowering, s: Shown, order: tuple[int, ...], dtype: DType) ->
     """The argument as numpy takes it: a number, or a view; integers beside floats are cast before."""
     if not isinstance(s.value, Value):
         return s.value
-    if s.value.dtype != dtype and (s.value.dtype.kind in "biu" or s.value.dtype == HALF):
+    if s.value.dtype != dtype and (s.value.dtype.kind in "biu" or s.value.dtype == HALF or dtype.kind in "iu"):
         s = Shown(low.build.cast(s.value, dtype), s.axes)
     return align(low, s, order)
 

@@ -276,7 +276,7 @@ GROWTH = [
 ]
 
 
-@pytest.mark.parametrize("text", GROWTH)
+@pytest.mark.parametrize("text", GROWTH, ids=range(len(GROWTH)))
 def test_growth(text):
     assert parse_module(text).statements
 
