@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from .dims import Env, single_symbol
-from .errors import EinstanNameError, EinstanShapeError
+from .errors import EinstanDerivativeError, EinstanNameError, EinstanShapeError
 from .ir import Shape
 from .plan.dtypes import default_float
 
@@ -47,6 +47,18 @@ def as_arrays(given: Mapping[str, Any]) -> list[Array]:
     exact = bool(arrays) and not floats
     weak = default_float(d for d in floats if d.kind == "f")
     return [weakly(given[name], weak, exact) if a is None else a for name, a in found.items()]
+
+
+def differentiable(arrays: list[Array], names: Sequence[str], wrt: frozenset[str]) -> list[Array]:
+    """The arrays, those that are differentiated by as floats; there is no derivative in a bool or complex one."""
+    found = []
+    for name, a in zip(names, arrays, strict=True):
+        if name in wrt and a.dtype.kind in "bc":
+            kind = "complex" if a.dtype.kind == "c" else "bool"
+            repair = "Give its real and imaginary parts as two inputs." if kind == "complex" else "Give it as floats."
+            raise EinstanDerivativeError(f"There is no derivative in {name}: its dtype is {kind}.", repair)
+        found.append(a.astype(np.float64) if name in wrt and a.dtype.kind in "iu" else a)
+    return found
 
 
 def weakly(x: complex, dtype: DType, exact: bool) -> Array:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import Array, DType, as_arrays, check_names, nominal_env, solved
+from .arrays import Array, DType, as_arrays, check_names, differentiable, nominal_env, solved
 from .collector import paused
 from .dims import Env
 from .emit import Functions, born, compiled, emit
@@ -68,6 +68,7 @@ class Kernel:
         "_shapes",
         "_sizes",
         "_state",
+        "_wrt",
         "inputs",
         "optimize",
     )
@@ -82,6 +83,7 @@ class Kernel:
     _limit: int | None
     _sizes: dict[str, Any]
     _finite: bool
+    _wrt: frozenset[str]
     _state: State
 
     def __init__(
@@ -97,6 +99,7 @@ class Kernel:
         memory_limit: int | None = None,
         sizes: Mapping[str, Any] | None = None,
         check_finite: bool = False,
+        wrt: frozenset[str] = frozenset(),
     ) -> None:
         if backend != "numpy":
             raise MissingBackendError(f"The backend {backend[:60]!r} is not built yet.", 'Write backend="numpy".')
@@ -113,6 +116,7 @@ class Kernel:
             "_limit": memory_limit,
             "_sizes": dict(sizes or {}),
             "_finite": check_finite,
+            "_wrt": frozenset(wrt),
             "_state": State(),
         }
         for name, value in fields.items():
@@ -196,6 +200,7 @@ class Kernel:
         """The plan for these arrays, and the arrays as it takes them."""
         check_names(given, self._names, self._known)
         arrays = as_arrays({name: given[name] for name in self._names})
+        arrays = differentiable(arrays, self._names, self._wrt)
         key = tuple([(a.shape, a.dtype) for a in arrays])
         state = self._state
         found = state.plans.get(key)

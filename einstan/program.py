@@ -412,6 +412,7 @@ def make_kernel(
         memory_limit=memory_limit,
         sizes=sizes,
         check_finite=check_finite,
+        wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
     )
 
 

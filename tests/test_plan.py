@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import prod
 
@@ -44,6 +45,28 @@ def test_random_graphs_have_the_evaluators_values(block: int, dtype: str, tolera
             assert got.shape == want.shape
             if np.isfinite(want).all() and (dtype == "float64" or np.abs(want).max(initial=0) < 1e3):
                 close(got, want, tolerance)
+
+
+INTEGERS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
+    "int64": lambda r, shape: r.integers(-3, 4, shape),
+    "int8": lambda r, shape: r.integers(-3, 4, shape).astype(np.int8),
+    "uint16": lambda r, shape: r.integers(0, 4, shape).astype(np.uint16),
+    "bool": lambda r, shape: r.random(shape) < 0.5,
+}
+
+
+@pytest.mark.parametrize("kinds", [("int64",), ("bool",), ("int8", "bool"), ("int64", "float64"), ("bool", "float64")])
+def test_integers_too(kinds: tuple[str, ...]) -> None:
+    for seed in range(150):
+        case = random_graph(seed)
+        r = np.random.default_rng(seed)
+        arrays = {}
+        for n, (name, a) in enumerate(case.arrays.items()):
+            kind = kinds[n % len(kinds)]
+            arrays[name] = a if kind == "float64" else INTEGERS[kind](r, a.shape)
+        for got, want in zip(run(case.roots, arrays, times=2), evaluate(case.roots, arrays, ENV), strict=True):
+            if np.isfinite(want).all() and np.abs(want).max(initial=0) < 1e15:  # past that integers wrap around
+                close(got, want, 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(150))

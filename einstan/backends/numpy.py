@@ -82,8 +82,9 @@ def negative_power(x, n, out):
 '''
 RSQRT = '''
 def reciprocal_root(x, out):
-    """x^(-1/2)."""
+    """x^(-1/2); inf for -0, as for 0."""
     np.sqrt(x, out=out)
+    np.abs(out, out=out)
     np.divide(1, out, out=out)
 '''
 WHERE = '''

@@ -88,8 +88,10 @@ class Builder:
             return v
         return self.once(("cast", v, dtype), "copy", [v], v.shape, dtype)
 
-    def scaled(self, v: Value, factor: Number) -> Value:
-        """factor times v, once for all users."""
+    def scaled(self, v: Value, factor: Number, dtype: DType) -> Value:
+        """factor times v, once for all users; integers become `dtype` first."""
+        if v.dtype.kind in "biu":
+            v = self.cast(v, dtype)
         return self.once(
             ("scaled", v, factor),
             "multiply",

@@ -54,7 +54,10 @@ def arguments(low: Lowering, y: Call) -> list[Shown]:
         s = low.shown[operand]
         c: Exact = ratio(low.factor[y] if k in linear else 1, low.factor[operand])
         if c != 1:
-            s = Shown(low.build.scaled(s.value, c) if isinstance(s.value, Value) else s.value * c, s.axes)
+            s = Shown(
+                low.build.scaled(s.value, c, low.facts.computed(y)) if isinstance(s.value, Value) else s.value * c,
+                s.axes,
+            )
         found.append(s)
     return found
 

@@ -68,7 +68,7 @@ def contract(job: Job, terms: list[Term]) -> Term:
     sizes = [v.size for v, _ in terms]
     least = min(range(len(terms)), key=sizes.__getitem__)
     if sizes[least] < job.volume(job.out):
-        terms[least] = Term(job.build.scaled(terms[least].value, job.factor), terms[least].labels)
+        terms[least] = Term(job.build.scaled(terms[least].value, job.factor, job.dtype), terms[least].labels)
         return bare(job, terms)
     value, labels = bare(untargeted(job), terms)
     if job.target is not None and labels != job.out:

@@ -26,7 +26,7 @@ def pattern(low: Lowering, e: Einsum) -> Shown:
     value, place = diagonal_view(low, s, own)
     c = ratio(low.factor[e], low.factor[operand])
     if c != 1:
-        value = low.build.scaled(value, c)
+        value = low.build.scaled(value, c, low.facts.computed(e))
     return repeated_new(low, e, value, place)
 
 
@@ -51,7 +51,7 @@ def delta(low: Lowering, e: Einsum) -> Shown:
     ones = low.build.once(("ones", shape, dtype), "ones", [], shape, dtype, params=shape)
     number = prod([low.facts.number[o] for o in e.operands], start=low.factor[e])
     if number != 1:
-        ones = low.build.scaled(ones, number)
+        ones = low.build.scaled(ones, number, dtype)
     place = {label: n for n, label in enumerate(repeated)}
     return Shown(ones, tuple([place.get(label) for label in e.out]))
 
@@ -126,7 +126,7 @@ def with_second(low: Lowering, e: Einsum, terms: list[Term], factor: Number) -> 
         return terms, factor
     for k, operand in enumerate(e.operands):
         if low.second.get(operand, 1) == factor * low.factor[operand]:
-            scaled = Term(low.build.scaled(terms[k].value, factor), terms[k].labels)
+            scaled = Term(low.build.scaled(terms[k].value, factor, low.facts.computed(e)), terms[k].labels)
             return [*terms[:k], scaled, *terms[k + 1 :]], 1
     return terms, factor
 

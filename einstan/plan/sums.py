@@ -62,7 +62,7 @@ def scaled(low: Lowering, a: Node, s: Shown, r: Exact, target: Value | None) -> 
     """r x, into the target or once for all."""
     assert isinstance(s.value, Value)
     if target is None:
-        return Shown(low.build.scaled(s.value, r), s.axes)
+        return Shown(low.build.scaled(s.value, r, low.facts.computed(a)), s.axes)
     order = tuple(range(a.rank))
     view = align(low, s, order)
 
@@ -96,11 +96,10 @@ def chain(low: Lowering, a: Node, total: Number, terms: Sequence[tuple[Exact, Sh
 
 def unit(low: Lowering, a: Node, r: Exact, s: Shown) -> Run:
     """r x as a term of coefficient 1 or -1."""
-    if abs(r) == 1:
+    if r in (1, -1):
         return Run(int(r), s)
     assert isinstance(s.value, Value)
-    value = low.build.cast(s.value, low.facts.computed(a)) if s.value.dtype.kind in "biu" else s.value
-    return Run(1, Shown(low.build.scaled(value, r), s.axes))
+    return Run(1, Shown(low.build.scaled(s.value, r, low.facts.computed(a)), s.axes))
 
 
 def extent(low: Lowering, a: Node, s: Shown) -> int:
