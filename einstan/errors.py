@@ -39,6 +39,11 @@ class EinstanError(ValueError):
 class EinstanSyntaxError(EinstanError, SyntaxError):
     """The text is not a formula."""
 
+    @property
+    def msg(self) -> str:  # type: ignore[override]
+        """What tools that know Python's syntax errors print."""
+        return str(self)
+
 
 class EinstanIndexError(EinstanError):
     """An index is lost, open at the end, summed inside and open outside, or repeated on the left."""

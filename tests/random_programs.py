@@ -636,7 +636,9 @@ class Maker:
 
     def tame(self, size: Mapping[str, int], depth: int) -> Tree:
         """Functions that grow or that want an argument near 0."""
-        return Apply(self.pick(TAME), (Product((Number("0.8"), Apply("tanh", (self.grow(size, depth),))), (False,) * 2),))
+        return Apply(
+            self.pick(TAME), (Product((Number("0.8"), Apply("tanh", (self.grow(size, depth),))), (False,) * 2),)
+        )
 
     def of_positive(self, size: Mapping[str, int], depth: int) -> Tree:
         return Apply(self.pick(["sqrt", "log", "ln", "log1p"]), (self.positive(size, depth),))
@@ -720,9 +722,7 @@ FORMS: list[tuple[Callable[[Maker, Mapping[str, int], int], Tree | None], float]
     (Maker.soften, 1.5),
     (Maker.concat, 1.5),
 ]
-SMOOTH = (
-    "sin cos atan tanh sigmoid σ relu softplus gelu silu elu erf abs sign step tanh' sin'' h h'".split()
-)
+SMOOTH = "sin cos atan tanh sigmoid σ relu softplus gelu silu elu erf abs sign step tanh' sin'' h h'".split()
 TAME = "exp expm1 tan asin acos sinh cosh log1p exp'".split()
 SPELLINGS = ("A", "B", "x", "W1", "y'", r"\hat{u}", "C^{(2)}", "v", "T", "g", "M", "s", "w2", "F", "H", "U", "V")
 SPELLINGS += tuple(f"Q{n}" for n in range(60))
