@@ -37,6 +37,7 @@ class Statements:
 
     leaves: Mapping[str, Node]
     bodies: Mapping[str, Node]
+    words: frozenset[str] = frozenset()  # indices, functions: no short name is called like one
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def worth_a_name(node: Node) -> bool:
 def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
     """Every opaque call that sees axes becomes a statement of its own, of named arguments."""
     leaves, bodies = dict(program.leaves), {}
-    free = iter(x for x in HELPERS if x not in leaves)
+    free = iter(x for x in HELPERS if x not in leaves and x not in program.words)
 
     def named(node: Node) -> Node:
         if isinstance(base_leaf(node), Input | Name):
@@ -152,7 +153,7 @@ def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
                 rebuilt = OPAQUE(*args, params=node.params)
                 table[node] = rebuilt if base_leaf(body) is node else named(rebuilt)
         bodies[name] = substitute([body], table)[0] if table else body
-    return Statements(leaves, bodies)
+    return Statements(leaves, bodies, program.words)
 
 
 def sees_axes(y: Call) -> bool:
@@ -208,7 +209,7 @@ def finish(program: Statements, of: str, wrt: Sequence[str], lines: dict[str, No
     nodes = simplify([lines[name] for name in kept])
     used = {x for node in nodes for x in toposort([node])}
     opaque_names = [line for line in names if program.leaves[line.name] in used]
-    helpers, nodes = name_shared(nodes, set(program.leaves) | {line.name for line in names})
+    helpers, nodes = name_shared(nodes, {*program.leaves, *program.words})
     claims = [Line(derivative_name(of, [name]), node, name) for name, node in zip(kept, nodes, strict=True)]
     own = {claim.name: claim for claim in claims}
     claims = [c for c in claims if c.wrt in wrt or not is_own_leaf(c, own)]

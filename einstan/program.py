@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from . import claims
+from .arrays import NOMINAL_SIZE
 from .collector import paused
-from .dims import Dim, Env
+from .dims import Dim, Env, single_symbol
 from .errors import EinstanDerivativeError, EinstanNameError
 from .ir import Add, Call, Input, Name, Node, Shape, input_, name_, pattern, substitute, toposort
 from .kernel import Kernel
@@ -143,6 +144,13 @@ class Program:
                 own.append(fresh(index.name, set(own)))
             found[name] = tuple(own)
         return found
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """What no short name is called: every index that the definitions write, axis letters, functions."""
+        definitions = self.checked.definitions.values()
+        written = {i.name for d in definitions for e in ast.postorder(d.body) for i in ast.indices_of(e)}
+        return frozenset(written.union(self.checked.functions, *self.letters.values()))
 
     def require(self, name: str, known: Collection[str], verb: str) -> None:
         if name not in known:
@@ -304,7 +312,7 @@ class Derived(Program):
 
 def claim_lines(program: Program, of: str, wrt: Sequence[str]) -> list[ast.Statement]:
     """The sweep's lines as statements."""
-    found = claims.sweep(claims.Statements(program.leaves, program.bodies), of, wrt)
+    found = claims.sweep(claims.Statements(program.leaves, program.bodies, program.words), of, wrt)
     words = line_vocabulary(program, found)
     written: list[ast.Statement] = []
     for line in found.lines:
@@ -394,7 +402,7 @@ def make_kernel(
     several = graph.has_products()
 
     def build(env: Env) -> list[Node]:
-        return graph.nodes(lambda roots: associate(roots, env, optimize)) if several else plain
+        return graph.nodes(lambda roots: associate(roots, Guessed(env), optimize)) if several else plain
 
     shapes: dict[str, Shape] = {name: program.checked.shapes[name] for name in program.inputs}
     shapes |= {name: program.checked.shapes[like] for name, like in extra.items()}
@@ -421,14 +429,19 @@ def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[st
     below = toposort(outputs)
     named = {node.name for node in below if isinstance(node, Input)}
     symbols = {s for node in below for d in sizes_of(node) for s in d.symbols}
-    known = {s for name in named for d in shapes[name] for s in d.symbols}
+    known = {s for name in named for s in decided(shapes[name])}
     read = []
     for name, shape in shapes.items():
-        own = {s for d in shape for s in d.symbols}
+        own = decided(shape)
         if name in named or own & (symbols - known):
             read.append(name)
             known |= own
     return read
+
+
+def decided(shape: Shape) -> set[str]:
+    """The size symbols that an array of this shape decides by itself."""
+    return {s for d in shape if (s := single_symbol(d)) is not None}
 
 
 def sizes_of(node: Node) -> Iterable[Dim]:
@@ -438,6 +451,13 @@ def sizes_of(node: Node) -> Iterable[Dim]:
         yield from (d for coef in node.coefs for d, _ in coef.sizes)
     if isinstance(node, Call):
         yield from (p for p in node.params if isinstance(p, Dim))
+
+
+class Guessed(dict[str, int]):
+    """Sizes where those that the results do not depend on are guessed: they only rank orders of products."""
+
+    def __missing__(self, symbol: str) -> int:
+        return NOMINAL_SIZE
 
 
 class Expr:

@@ -163,7 +163,8 @@ def written(e: Tree) -> str:
         case Number(text) | Extent(text):
             return text
         case Tensor(name, labels, parts):
-            return indexed(name, [f"{x}={p[2]}" if p else x for x, p in zip(labels, parts or (None,) * len(labels))])
+            bounds = parts or (None,) * len(labels)
+            return indexed(name, [f"{x}={p[2]}" if p else x for x, p in zip(labels, bounds, strict=True)])
         case Ones(labels):
             return indexed("1", labels)
         case Delta(labels):

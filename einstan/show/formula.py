@@ -20,7 +20,7 @@ from ..prims.shape import CONCAT, PART
 from ..recursion import Recursive, run
 from ..rules import repeated_axes
 from ..syntax import ast
-from .spelling import bracket_chain, bracket_compare, bracket_product, bracket_sum, decimal, raised
+from .spelling import bracket_chain, bracket_compare, bracket_product, bracket_sum, decimal, occurrences, raised, shown
 
 ALPHABET = tuple("ijklmnpqrstuvwabcdefgh")
 WORDS = {"amax": "max", "amin": "min"}
@@ -121,11 +121,13 @@ class Writer:
         factors = [Factor(f.node, tuple(rename.get(x, x) for x in f.letters), f.q) for f in factors]
         factors.sort(key=lambda f: self.factor_order(f, letters))
         capitals = [x for x in rename.values() if x not in lower]
-        factors, single = spread_squares(factors, capitals)
+        factors = spread_squares(factors, capitals)
         inner = scope | set(rename.values())
         above, below = yield self.chain(factors, inner)
         above += [ast.Tensor("delta", (ast.Index(i), ast.Index(j))) for i, j in deltas]
-        above += [ast.Filled(1, (ast.Index(x),)) for x in single]
+        seen = [x for expr in (*above, *below) for x in occurrences(expr)]
+        above += [ast.Filled(1, (ast.Index(x),)) for x in capitals for _ in range(2 - min(2, seen.count(x)))]
+        above += [ast.Filled(1, (ast.Index(x),)) for x in lower if x not in seen]
         expr = self.assemble(coef, above, below)
         if lower:
             expr = ast.Call("sum", (expr,), tuple(ast.Index(x) for x in sorted(lower)))
@@ -199,15 +201,16 @@ class Writer:
         return ast.Product((*chain, *map(bracket_product, below)), (False,) * len(above) + (True,) * len(below))
 
     def extent(self, d: Dim, n: int) -> ast.Expr:
-        return raised(self.size(d), Fraction(n))
+        return raised(bracket_sum(self.size(d)), Fraction(n))
 
     def size(self, d: Dim) -> ast.Expr:
         if d.value is not None:
             return ast.Number(Fraction(d.value))
         if d in self.words.sizes:
             return ast.Extent(*self.words.sizes[d])
-        terms = [self.monomial(m, c) for m, c in d.terms]
-        return ast.Group(ast.Sum(tuple(terms), (1,) * len(terms))) if len(terms) > 1 else terms[0]
+        terms = sorted(d.terms, key=lambda term: term[1] < 0)
+        written = tuple(self.monomial(m, abs(c)) for m, c in terms)
+        return ast.Sum(written, tuple(1 if c > 0 else -1 for _, c in terms)) if len(written) > 1 else written[0]
 
     def monomial(self, symbols: Sequence[str], c: int) -> ast.Expr:
         parts: list[ast.Expr] = [ast.Extent(*self.words.sizes[Dim.symbol(s)]) for s in symbols]
@@ -254,11 +257,25 @@ class Writer:
     def concat(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         axis = y.params[0]
         assert isinstance(axis, int)
-        parts = []
+        parts: list[ast.Expr] = []
+        at = Dim.of(0)
+        pads = [o for o in y.operands if is_zero(o)]
+        like = next((x for x in self.words.hints if x.shape == y.shape), None) if len(pads) > 1 else None
         for o in y.operands:
-            written = yield self.write(o, letters, scope)
-            parts.append(showing(written, [letters[axis]], o, letters))
+            end = at + o.shape[axis]
+            if is_zero(o) and isinstance(like, Input | Name):
+                parts.append(self.blank(like, letters, axis, at, end))
+            else:
+                written = yield self.write(o, letters, scope)
+                parts.append(showing(written, [letters[axis]]))
+            at = end
         return ast.Concat(tuple(parts), ast.Index(letters[axis]))
+
+    def blank(self, like: Input | Name, letters: tuple[str, ...], axis: int, low: Dim, high: Dim) -> ast.Expr:
+        """Zeros of the size of a part of a tensor: `0 x[k=0:1]`; sizes of two `0[k]` would not follow."""
+        indices = list(map(ast.Index, letters))
+        indices[axis] = ast.Index(letters[axis], low=self.size(low), high=self.size(high))
+        return ast.Product((ast.Number(Fraction(0)), self.leaf(like, tuple(indices))), (False, False))
 
     def part(self, y: Call, letters: tuple[str, ...]) -> Recursive[ast.Expr]:
         """W[j,k=0:2]: parts of a leaf, one after another."""
@@ -295,7 +312,7 @@ class Writer:
             inner = letters + own
         body = yield self.write(x, inner, scope | set(own))
         name = WORDS.get(y.prim.name, y.prim.name)
-        return ast.Call(name, (showing(body, own, x, inner),), tuple(map(ast.Index, own)))
+        return ast.Call(name, (showing(body, own),), tuple(map(ast.Index, own)))
 
     def opaque(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         """f'(x[i]), f[j](Z[i,K]), loss(X[:])."""
@@ -315,7 +332,7 @@ class Writer:
                 taken.add(seen[-1].lower())
             inner = letters[:lead] + tuple(seen)
             body = yield self.write(o, inner, scope | set(seen))
-            args.append(showing(body, seen, o, inner))
+            args.append(showing(body, seen))
         along = tuple(map(ast.Index, letters[lead:])) if new else None
         return ast.Call(name, tuple(args), along, len(slots), slots[0] if slots and len(args) > 1 else None)
 
@@ -484,14 +501,14 @@ def as_power(f: Factor) -> Factor:
     return f
 
 
-def spread_squares(factors: list[Factor], capitals: list[str]) -> tuple[list[Factor], list[str]]:
-    """x[I]^2 as x[I] x[I] where that sums I; and the capitals that then still stand in one place."""
+def spread_squares(factors: list[Factor], capitals: list[str]) -> list[Factor]:
+    """x[I]^2 as x[I] x[I] where that sums I."""
     single = [x for x in capitals if places(factors, x) == 1]
     written = []
     for f in factors:
         square = f.q == 2 and any(x in single for x in f.letters)
         written.extend([Factor(f.node, f.letters)] * 2 if square else [f])
-    return written, [x for x in single if places(written, x) == 1]
+    return written
 
 
 def places(factors: list[Factor], letter: str) -> int:
@@ -503,11 +520,9 @@ def without_zero_axes(expr: ast.Expr) -> ast.Expr:
     return ast.Number(Fraction(0)) if isinstance(expr, ast.Filled) and expr.value == 0 else expr
 
 
-def showing(expr: ast.Expr, letters: Sequence[str], node: Node, names: Sequence[str]) -> ast.Expr:
-    """The expression times ones along those of `letters` that the node is only repeated along."""
-    if is_zero(node):
-        return expr
-    missing = [x for n, x in enumerate(names) if x in letters and n in repeated_axes(node)]
+def showing(expr: ast.Expr, letters: Sequence[str]) -> ast.Expr:
+    """The expression times ones along those of `letters` that it does not show."""
+    missing = [x for x in letters if x not in shown(expr)]
     if not missing:
         return expr
     factors = (bracket_chain(expr) if isinstance(expr, ast.Sum | ast.Odot) else expr,)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
-from ..syntax import ast
+from ..syntax import ast, words
 
 HALF = Fraction(1, 2)
 
@@ -48,3 +50,56 @@ def bracket_product(expr: ast.Expr) -> ast.Expr:
 
 def bracket_chain(expr: ast.Expr) -> ast.Expr:
     return ast.Group(expr) if isinstance(expr, ast.Product | ast.Power | ast.Derivative) else bracket_sum(expr)
+
+
+def occurrences(expr: ast.Expr) -> list[str]:
+    """The index letters that an expression shows as a factor, one for each place."""
+    if isinstance(expr, ast.Tensor | ast.Filled):
+        return [index.name for index in expr.indices or ()]
+    if isinstance(expr, ast.Derivative):
+        return [x for tensor in (expr.numerator, *expr.denominators) for x in occurrences(tensor)]
+    return sorted(shown(expr))
+
+
+def shown(root: ast.Expr) -> frozenset[str]:
+    """The index letters that are free or open in an expression that stands alone."""
+    found: dict[int, frozenset[str]] = {}
+    for e in ast.postorder(root):
+        below = frozenset[str]().union(*(found[id(c)] for c in e.children))
+        rule = SHOWN.get(type(e))
+        found[id(e)] = below if rule is None else rule(e, below)
+    return found[id(root)]
+
+
+def shown_by_leaf(e: ast.Expr, below: frozenset[str]) -> frozenset[str]:
+    names = occurrences(e)
+    return frozenset(x for x in names if x[0].islower() or names.count(x) == 1)
+
+
+def shown_by_product(e: ast.Product, below: frozenset[str]) -> frozenset[str]:
+    """A capital in two places is summed."""
+    names: list[str] = []
+    for factor in e.factors:
+        inner = factor.body if isinstance(factor, ast.Group) else factor
+        names.extend(occurrences(factor) if inner is factor else sorted(shown(inner)))
+    return frozenset(x for x in names if x[0].islower() or names.count(x) == 1)
+
+
+def shown_by_call(e: ast.Call, below: frozenset[str]) -> frozenset[str]:
+    """Reduced letters vanish, those of a softmax stay, those of an unknown function are new and its capitals go in."""
+    along = frozenset(index.name for index in e.along or ())
+    if e.name in words.REDUCTIONS and e.along is not None:
+        return below - along
+    if e.name in words.FUNCTIONS or e.along is None:
+        return below
+    return frozenset(x for x in below if x[0].islower()) | along
+
+
+SHOWN: dict[type[ast.Expr], Callable[[Any, frozenset[str]], frozenset[str]]] = {
+    ast.Tensor: shown_by_leaf,
+    ast.Filled: shown_by_leaf,
+    ast.Derivative: shown_by_leaf,
+    ast.Product: shown_by_product,
+    ast.Call: shown_by_call,
+    ast.Concat: lambda e, below: below | {e.index.name},
+}

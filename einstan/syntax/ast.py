@@ -263,6 +263,21 @@ class Module:
     source: str = ""
 
 
+def indices_of(e: Expr) -> tuple[Index, ...]:
+    """The indices written at the node itself; those of a numerator stand at the tensor below."""
+    match e:
+        case Tensor() | Filled():
+            return e.indices or ()
+        case Derivative():
+            return tuple(i for t in e.denominators for i in t.indices or ())
+        case Call():
+            return e.along or ()
+        case Concat():
+            return (e.index,)
+        case _:
+            return ()
+
+
 def postorder(root: Expr) -> Iterator[Expr]:
     """Every node below `root` once, operands first, without recursion."""
     seen: set[int] = set()

@@ -21,6 +21,7 @@ from .ast import (
     Product,
     Statement,
     Tensor,
+    indices_of,
     postorder,
 )
 from .indices import is_kronecker, is_pi
@@ -244,12 +245,6 @@ def is_d(e: Tensor) -> bool:
     return e.name.startswith("d") and len(e.name) > 1
 
 
-def indices_of(e: Expr) -> tuple[Index, ...]:
-    if isinstance(e, Derivative):
-        return tuple(i for t in e.denominators for i in t.indices or ())
-    return (e.indices or ()) if isinstance(e, Tensor) else ()
-
-
 def extents_in_bounds(e: Expr) -> list[Extent]:
     """The sizes that the bounds of parts are made of."""
     bounds = [b for index in indices_of(e) for b in (index.low, index.high) if b is not None]
@@ -306,9 +301,14 @@ def definition_order(definitions: Mapping[str, Definition], source: str) -> tupl
 
 
 def names_in(root: Expr) -> list[str]:
+    """The names that a tree needs; `|K|` is an index of the tree before it is a tensor."""
     found: dict[str, None] = {}
-    for e in postorder(root):
+    nodes = list(postorder(root))
+    letters = {index.name for e in nodes for index in indices_of(e)}
+    for e in nodes:
         match e:
+            case Extent(axis=None) if e.name in letters:
+                pass
             case Tensor() | Extent():
                 found[e.name] = None
             case Derivative():
