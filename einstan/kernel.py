@@ -133,23 +133,13 @@ class Kernel:
 
     def __call__(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The results for these arrays: fresh arrays, nested as they were asked for."""
-        given = named if arrays is None else {**arrays, **named}
-        bound = self._state.bound
-        if bound is not None and len(given) == bound.count:
-            try:
-                values = bound.take(given)
-                fits = list(map(SIGNATURE, values)) == bound.key and list(map(type, values)) == bound.plain
-            except (KeyError, AttributeError):
-                fits = False
-            if fits:
-                results = bound.call(values)
-                return bound.pack(self._checked(results) if self._finite else results)
-        bound, values = self._bind(given)
-        return bound.pack(self._checked(bound.call(values)))
+        bound, values = self._ready(named if arrays is None else {**arrays, **named})
+        results = bound.call(values)
+        return bound.pack(self._checked(results) if self._finite else results)
 
     def into(self, outs: Any, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The results written into the arrays `outs` (nested like the results), which may overlap the inputs."""
-        bound, values = self._bind(named if arrays is None else {**arrays, **named})
+        bound, values = self._ready(named if arrays is None else {**arrays, **named})
         places = list(flattened(outs, self._pack(list(range(len(bound.plan.results))))))
         check_places(places, bound.plan)
         if direct(places, values, bound.plan):
@@ -158,6 +148,18 @@ class Kernel:
             for place, found in zip(places, self._checked(bound.call(values)), strict=True):
                 np.copyto(place, found, casting="same_kind")
         return outs
+
+    def _ready(self, given: Mapping[str, Any]) -> tuple[Bound, Sequence[Any]]:
+        """The plan of the last call where the arrays fit it, which takes no time; else what `_bind` finds."""
+        bound = self._state.bound
+        if bound is not None and len(given) == bound.count:
+            try:
+                values = bound.take(given)
+                if list(map(SIGNATURE, values)) == bound.key and list(map(type, values)) == bound.plain:
+                    return bound, values
+            except (KeyError, AttributeError):
+                pass
+        return self._bind(given)
 
     def _checked(self, results: list[Any]) -> list[Any]:
         if self._finite:
