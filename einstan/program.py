@@ -16,14 +16,17 @@ from .ir import Add, Call, Input, Name, Node, Shape, input_, name_, pattern, sub
 from .kernel import Kernel
 from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
 from .order import associate
-from .request import Definitions, Graph, Term, Tree, packer, terms
-from .rules import simplify
+from .request import Definitions, Graph, Laws, Stage, Term, Tree, packer, terms
+from .rules import simplify, simplify_exactly
 from .show.formula import Vocabulary, Writer, formula, fresh
 from .show.text import show_module, show_statement
-from .stabilise import stabilise
+from .stabilise import stabilise, stabilise_exactly
 from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
 from .syntax.parser import parse_expression, parse_module
+
+ALL_LAWS = Laws(stabilise, simplify)
+EXACT_LAWS = Laws(stabilise_exactly, simplify_exactly)
 
 
 def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] = ()) -> Program:
@@ -107,6 +110,9 @@ class Program:
     @cached_property
     def bodies(self) -> dict[str, Node]:
         """Each defined name's node, with inputs and names as leaves; definitions before their uses."""
+        return self.lowered(simplify)
+
+    def lowered(self, simplify: Stage) -> dict[str, Node]:
         return {
             name: simplify([lower_definition(self.checked, name, self.derivatives)])[0] for name in self.checked.order
         }
@@ -128,9 +134,8 @@ class Program:
             nodes.append(simplify([pattern(value.node, value.axes, tuple(first), first)])[0])
         return tuple(nodes)
 
-    @property
-    def definitions(self) -> Definitions:
-        bodies = self.bodies
+    def definitions(self, laws: Laws = ALL_LAWS) -> Definitions:
+        bodies = self.bodies if laws is ALL_LAWS else self.lowered(laws.simplify)
         found = {node: (d.numerator, d.denominators) for node, d in self.derivatives.items()}
         return Definitions(self.leaves, bodies, found)
 
@@ -331,9 +336,9 @@ def closed_lines(program: Program, wanted: Sequence[Term], extra: Mapping[str, s
     """Higher and directional derivatives, each as one claim in inputs and names of the program."""
     if not wanted:
         return []
-    definitions = program.definitions
+    definitions = program.definitions()
     names = list(program.bodies)
-    graph = Graph.of(definitions, [*wanted, *map(Term, names)], stabilise)
+    graph = Graph.of(definitions, [*wanted, *map(Term, names)], ALL_LAWS)
     found = graph.nodes(list)
     nodes, values = found[: len(wanted)], found[len(wanted) :]
     called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
@@ -394,10 +399,15 @@ def make_kernel(
     strict: bool = False,
     check_finite: bool = False,
 ) -> Kernel:
-    """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name."""
+    """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name.
+
+    `functions` binds opaque functions to functions of the language; `strict` leaves out laws that hold for finite
+    values only.
+    """
     with paused():
-        definitions = program.definitions.bound(functions) if functions else program.definitions
-        graph = Graph.of(definitions, list(terms(tree)), stabilise)
+        laws = EXACT_LAWS if strict else ALL_LAWS
+        definitions = program.definitions(laws).bound(functions or {})
+        graph = Graph.of(definitions, list(terms(tree)), laws)
         plain = graph.nodes(list)
     several = graph.has_products()
 

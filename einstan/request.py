@@ -13,7 +13,6 @@ from typing import Any
 from .bind import bind
 from .derive import derive, identity
 from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
-from .rules import simplify
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,22 @@ class Definitions:
 
     def bound(self, functions: Mapping[str, Any]) -> Definitions:
         """The same with opaque functions replaced by the primitives they are bound to."""
+        if not functions:
+            return self
         table = {name: bind(node, functions) for name, node in self.bodies.items()}
         derivatives = {leaf: (bind(top, functions), wrt) for leaf, (top, wrt) in self.derivatives.items()}
         return Definitions(self.leaves, table, derivatives)
 
 
 Stage = Callable[[Sequence[Node]], list[Node]]  # nodes to nodes of equal value
+
+
+@dataclass(frozen=True, slots=True)
+class Laws:
+    """The laws that a graph is taken through: how it is stabilised, how simplified."""
+
+    stabilise: Stage
+    simplify: Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,11 @@ class Graph:
     values: dict[Node, Node]  # name leaf -> its value
     kept: dict[Node, Node]  # name leaf of wrt -> what it stands for
     numerators: dict[Node, Node]  # derivative leaf in a formula -> its numerator
+    simplify: Stage
 
     @staticmethod
-    def of(program: Definitions, wanted: Sequence[Term], prepare: Stage) -> Graph:
-        """Inline, and `prepare` (machines: stabilise): everything that needs no sizes."""
+    def of(program: Definitions, wanted: Sequence[Term], laws: Laws) -> Graph:
+        """Inline and stabilise: everything that needs no sizes."""
         tops = list(dict.fromkeys(program.leaves[t.of] for t in wanted))
         wrt = {x for t in wanted for x in (*t.wrt, *(name for name, _ in t.tangents))}
         leaves = derivative_leaves(program, tops)
@@ -93,13 +103,14 @@ class Graph:
         wrt |= {name for leaf in leaves for name in program.derivatives[leaf][1]}
         kept = [name for name in program.bodies if name in wrt]
         open_ = {program.leaves[name]: body for name, body in program.bodies.items() if name not in wrt}
-        roots = iter(prepare(inline([*tops, *numerators, *(program.bodies[name] for name in kept)], open_)))
+        roots = iter(laws.stabilise(inline([*tops, *numerators, *(program.bodies[name] for name in kept)], open_)))
         return Graph(
             program,
             tuple(wanted),
             values={top: next(roots) for top in tops},
             numerators={leaf: next(roots) for leaf in leaves},
             kept={program.leaves[name]: next(roots) for name in kept},
+            simplify=laws.simplify,
         )
 
     def nodes(self, associate: Stage) -> list[Node]:
@@ -109,7 +120,7 @@ class Graph:
             wanted = [Term("", self.program.derivatives[leaf][1])]
             (derived[leaf],) = self.derivatives(wanted, {"": top}, derived, associate)
         values = {t.of: self.values[self.program.leaves[t.of]] for t in self.wanted}
-        return simplify(self.derivatives(self.wanted, values, derived, associate))
+        return self.simplify(self.derivatives(self.wanted, values, derived, associate))
 
     def has_products(self) -> bool:
         """Whether any product has three factors or more, so that sizes decide the order."""
@@ -126,7 +137,7 @@ class Graph:
         kept = {leaf: next(roots) for leaf in self.kept}
         for order in range(max((len(t.wrt) for t in wanted), default=0)):
             if order:
-                grown = dict(zip(grown, associate(simplify(list(grown.values()))), strict=True))
+                grown = dict(zip(grown, associate(self.simplify(list(grown.values()))), strict=True))
             for below, names in longer(wanted, order).items():
                 y = grown[Term(below.of, below.wrt)] if order == 0 else grown[below]
                 seed = identity(y) if order or below.cotangent is None else input_(below.cotangent, y.shape)

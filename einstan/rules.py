@@ -302,12 +302,19 @@ def bounds(y: Call) -> tuple[int, Dim, Dim]:
     return axis, low, high
 
 
-LAWS = (
-    *(merge_powers, merge_patterns, lift_repetition, lift_transpose, distribute_over_deltas, guard_product),
-    *(empty_choice, parity, part_of_product, part_of_entrywise, part_of_part),
+EXACT = (
+    *(merge_powers, merge_patterns, lift_repetition, lift_transpose, empty_choice, parity),
+    *(part_of_product, part_of_entrywise, part_of_part),
 )
+FINITE = (distribute_over_deltas, guard_product)  # where a factor is infinite, 0 · inf comes or goes
+LAWS = (*EXACT, *FINITE)
 
 
 def simplify(roots: Sequence[Node]) -> list[Node]:
     """Nodes of equal value in normal form; what several of them share stays shared."""
     return normalise(roots, LAWS)
+
+
+def simplify_exactly(roots: Sequence[Node]) -> list[Node]:
+    """The same by laws that hold for infinite values too."""
+    return normalise(roots, EXACT)

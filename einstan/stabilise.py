@@ -13,7 +13,7 @@ from .ir import Add, Call, Coef, Einsum, Labels, Node, Prim, einsum, ones, patte
 from .prims.reduce import LOG_SOFTMAX, LOGSUMEXP, NORM, SOFTMAX
 from .prims.scalar import ABS, COSH, EXP, HALF, LOG, LOG1P, POW, SIGMOID, SINH, SOFTPLUS, TANH, minus, plus, power
 from .rewrite import law, normalise
-from .rules import LAWS, base_and_exponent
+from .rules import EXACT, LAWS, base_and_exponent
 
 
 def argument(node: Node, prim: object) -> Node | None:
@@ -269,3 +269,8 @@ STABLE = (
 def stabilise(roots: Sequence[Node]) -> list[Node]:
     """Nodes of equal value that neither overflow nor cancel where the formula's value is ordinary."""
     return normalise(roots, (*LAWS, *STABLE))
+
+
+def stabilise_exactly(roots: Sequence[Node]) -> list[Node]:
+    """The same by laws that hold for infinite values too."""
+    return normalise(roots, (*EXACT, *STABLE))

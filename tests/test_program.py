@@ -187,3 +187,11 @@ def test_a_hundred_factor_chain_costs_three_times_its_value() -> None:
     value(arrays)
     both(arrays)
     assert both.cost.flops <= 3.2 * value.cost.flops
+
+
+def test_strict_keeps_what_infinities_make() -> None:
+    """where(c, u, 0) exp(v) may be moved into the choice only where exp(v) is finite."""
+    p = es.parse("y = where(c, u, 0) exp(v)")
+    infinite = {"c": 0.0, "u": 1.0, "v": 1e4}
+    assert p.compile("y")(infinite) == 0
+    assert np.isnan(p.compile("y", strict=True)(infinite))
