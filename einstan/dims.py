@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from math import gcd
 from typing import Final
 
 Monomial = tuple[str, ...]  # symbols, sorted, repeated for powers; () is the integer part
@@ -56,6 +57,10 @@ class Dim:
                 key = tuple(sorted(m + n))
                 total[key] = total.get(key, 0) + c * d
         return Dim(total)
+
+    def divided(self, n: int) -> Dim:
+        """The size over a common factor of its coefficients."""
+        return Dim({m: c // n for m, c in self.terms})
 
     @property
     def value(self) -> int | None:
@@ -153,6 +158,7 @@ class Sizes:
         rest = left - right
         if rest.value is not None:
             raise SizeClash(left, right)
+        rest = rest.divided(gcd(*(c for _, c in rest.terms)))
         linear = [m[0] for m, c in rest.terms if len(m) == 1 and abs(c) == 1]
         solutions = {s: Dim.symbol(s) - rest * dict(rest.terms)[(s,)] for s in linear}
         solutions = {s: d for s, d in solutions.items() if s not in d.symbols}

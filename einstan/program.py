@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -125,11 +126,13 @@ class Program:
     def forms(self, claim: Any) -> tuple[Node | None, ...]:
         nodes: list[Node | None] = []
         first: dict[str, Dim] = {}
+        shapes = {name: tuple(d.replace(claim.binding) for d in s) for name, s in self.checked.shapes.items()}
+        checked = replace(self.checked, shapes=shapes) if claim.binding else self.checked
         for form, tree in zip(claim.forms, claim.claim.forms, strict=True):
             if form.scope is None:
                 nodes.append(None)
                 continue
-            value = lower_expr(self.checked, form.scope, tree, self.derivatives)
+            value = lower_expr(checked, form.scope, tree, self.derivatives)
             first = first or form.axes
             nodes.append(simplify([pattern(value.node, value.axes, tuple(first), first)])[0])
         return tuple(nodes)

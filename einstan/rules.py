@@ -174,6 +174,8 @@ def lift_transpose(y: Call) -> Node | None:
 @law(Einsum)
 def distribute_over_deltas(e: Einsum) -> Node | None:
     """(δ[i,J] p[i] - p[i] p[J]) v[J] -> p[i] v[i] - p[i] (p[J] v[J])."""
+    if e.is_pattern and all(len(set(own)) == len(own) for own in e.labels):
+        return None  # a repetition or a transposition of a sum stays outside it (see lift_repetition)
     for k, operand in enumerate(e.operands):
         if isinstance(operand, Add) and len({diagonals(term) for term in operand.operands}) > 1:
             terms = []

@@ -239,6 +239,24 @@ class Program:
                     if (left - right).value:
                         raise reader.clash(e.index, replace(e.left, dim=left), replace(e.right, dim=right)) from None
             raise AssertionError("a size clash comes from an equation; this is a bug of einstan") from None
+        for left, right in self.sizes.open[:1]:
+            raise self.undecided(left, right)
+
+    def undecided(self, left: Dim, right: Dim) -> EinstanShapeError:
+        """Two sizes that must be one, such as 2 n and 3 m: no size of an input follows from that."""
+        places = [
+            side.span
+            for _, reader in self.readers
+            for e in reader.equations
+            if self.sizes.resolve(e.left.dim) != self.sizes.resolve(e.right.dim)
+            for side in (e.left, e.right)
+        ]
+        return EinstanShapeError(
+            f"The sizes {left} and {right} must be equal, and neither follows from that.",
+            "Say one of them, e.g. `size k = 6`.",
+            source=self.module.source,
+            spans=tuple(span for span in places if span is not None)[:4],
+        )
 
     # ---------------------------------------------------------------- claims
 
