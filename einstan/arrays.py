@@ -49,6 +49,11 @@ def as_arrays(given: Mapping[str, Any]) -> list[Array]:
     return [weakly(given[name], weak, exact) if a is None else a for name, a in found.items()]
 
 
+def dtype_of(x: Any) -> DType:
+    """The dtype of what is given for an input that is not read; a Python number has the weakest."""
+    return np.dtype(bool) if type(x) in (bool, int, float, complex) else np.asarray(x).dtype
+
+
 def differentiable(arrays: list[Array], names: Sequence[str], wrt: frozenset[str]) -> list[Array]:
     """The arrays, those that are differentiated by as floats; there is no derivative in a bool or complex one."""
     found = []

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import Array, DType, as_arrays, check_names, differentiable, nominal_env, solved
+from .arrays import Array, DType, as_arrays, check_names, differentiable, dtype_of, nominal_env, solved
 from .collector import paused
 from .dims import Env
 from .emit import Functions, born, compiled, emit
@@ -187,8 +187,8 @@ class Kernel:
 
     def _current(self) -> Bound:
         state = self._state
-        if state.bound is not None:
-            return state.bound
+        if state.last is not None:
+            return state.last
         if state.nominal is None:
             env = nominal_env(self._shapes, self.inputs, self._sizes)
             dtype = np.dtype("float64")
@@ -203,25 +203,28 @@ class Kernel:
         check_names(given, self._names, self._known)
         arrays = as_arrays({name: given[name] for name in self._names})
         arrays = differentiable(arrays, self._names, self._wrt)
+        beside = tuple(sorted({dtype_of(x) for name, x in given.items() if name in self._known}, key=str))
         key = tuple([(a.shape, a.dtype) for a in arrays])
         state = self._state
-        found = state.plans.get(key)
+        found = state.plans.get((key, beside))
         if found is None:
             actual = {name: a.shape for name, a in zip(self._names, arrays, strict=True)}
             env = self._env(actual)
             with state.lock:
-                found = state.plans.get(key) or self._planned(key, env)
+                found = state.plans.get((key, beside)) or self._planned(key, env, beside)
                 check_memory(found.plan, self._limit)
                 while len(state.plans) >= PLANS_KEPT:
                     del state.plans[next(iter(state.plans))]
-                state.plans[key] = found
-        state.bound = found
+                state.plans[key, beside] = found
+        if not beside:
+            state.bound = found
+        state.last = found
         return found, arrays
 
-    def _planned(self, key: Key, env: Env) -> Bound:
+    def _planned(self, key: Key, env: Env, beside: tuple[DType, ...] = ()) -> Bound:
         dtypes = {name: dtype for name, (_, dtype) in zip(self._names, key, strict=True)}
         with paused():
-            found = plan(self._build(env), env, dtypes, self.optimize, self.inputs)
+            found = plan(self._build(env), env, dtypes, self.optimize, self.inputs, beside)
         return Bound(found, self._names, key, nested(self._pack, len(found.results)))
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
@@ -236,12 +239,13 @@ class Kernel:
 class State:
     """What changes behind a kernel: the plans, the one that was used last."""
 
-    __slots__ = ("bound", "lock", "nominal", "plans")
+    __slots__ = ("bound", "last", "lock", "nominal", "plans")
 
     def __init__(self) -> None:
-        self.bound: Bound | None = None
+        self.bound: Bound | None = None  # for calls with just the arrays that are read
+        self.last: Bound | None = None
         self.nominal: Bound | None = None
-        self.plans: dict[Key, Bound] = {}
+        self.plans: dict[tuple[Key, tuple[DType, ...]], Bound] = {}
         self.lock = threading.Lock()
 
 

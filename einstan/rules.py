@@ -15,6 +15,7 @@ from .prims.scalar import (
     ABS,
     ASIN,
     ATAN,
+    COMPARISONS,
     COS,
     COSH,
     ERF,
@@ -36,6 +37,8 @@ from .prims.shape import CONCAT, PART, part
 from .rewrite import law, normalise
 
 ENTRYWISE = tuple(SCALAR.values())
+# A comparison keeps both sides whole: the part of one, computed apart, may differ from the other in its last bit.
+CONTINUED = frozenset(ENTRYWISE) - frozenset(COMPARISONS.values())
 ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
 EVEN = (COS, COSH, ABS)
 RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN))  # infinite at finite points
@@ -272,7 +275,7 @@ def part_of_entrywise(y: Call) -> Node | None:
     """a part of x + tanh(z) is the part of x plus tanh of the part of z."""
     axis, low, high = bounds(y)
     x = y.operands[0]
-    if not isinstance(x, Add) and not (isinstance(x, Call) and x.prim in ENTRYWISE):
+    if not isinstance(x, Add) and not (isinstance(x, Call) and x.prim in CONTINUED):
         return None
     pieces = [part(o, axis, low, high) for o in x.operands]
     if isinstance(x, Add):

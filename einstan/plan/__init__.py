@@ -30,13 +30,15 @@ def plan(
     dtypes: Mapping[str, DType],
     optimize: str = "auto",
     hints: Mapping[str, Sequence[str]] | None = None,
+    beside: Sequence[DType] = (),
 ) -> Plan:
     """The steps that compute all `outputs` together, common nodes once.
 
-    `env` gives the sizes, `dtypes` those of the inputs by name, `hints` the letters of their axes for the formulas.
+    `env` gives the sizes, `dtypes` those of the inputs by name, `hints` the letters of their axes for the formulas,
+    `beside` the dtypes of arrays that are given and not read: results that no input reaches follow them too.
     Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
     """
-    facts = Facts(take_blocks(associate(outputs, env, optimize), env), env, dtypes)
+    facts = Facts(take_blocks(associate(outputs, env, optimize), env), env, dtypes, beside)
     low = Lowering(facts, hints or {})
     low.run(LOWER)
     steps = tuple(low.build.steps)

@@ -1,6 +1,6 @@
 """dtypes: the dtype of every node, from those of the inputs. None is weak: a number, that takes any dtype.
 
-Floats follow numpy's promotion. Integers of any width become int64 (uint64 where nothing is signed) and stay exact in
+Floats follow numpy's promotion. Integers of any width become int64 (uint64 where all are that) and stay exact in
 contractions, sums with integer coefficients, parts, joins and natural powers; anything else makes them float64. bool
 counts as int64 alone and as the other's dtype beside floats. A comparison is 0 or 1 in the float dtype of its operands,
 float64 for integers. float16 is the dtype of results only: everything is computed in float32.
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import EinstanShapeError
 from ..ir import Add, Call, Coef, Einsum, Input, Node
 from .values import Exact
 
@@ -41,7 +42,7 @@ def promote(parts: Iterable[DType | None]) -> DType | None:
         return None
     inexact = [d for d in known if d.kind in "fc"]
     if not inexact:
-        return UINT if all(d.kind == "u" for d in known) else INT
+        return UINT if known == {UINT} else INT
     wide = [DOUBLE] if any(d.kind in "iu" for d in known) else []
     return np.result_type(*inexact, *wide)
 
@@ -62,7 +63,10 @@ def dtype_of(
         return promote(below)
     if isinstance(node, Add):
         found = promote(below)
-        return found if all(coef(c).denominator == 1 for c in node.coefs) else inexact(found)
+        coefs = [coef(c) for c in node.coefs]
+        if found == UINT and any(c < 0 for c in coefs):
+            raise EinstanShapeError("A difference of uint64 arrays would wrap around.", "Give int64 or float arrays.")
+        return found if all(c.denominator == 1 for c in coefs) else inexact(found)
     if isinstance(node, Call):
         return call_dtype(node, below)
     return None

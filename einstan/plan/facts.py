@@ -20,10 +20,12 @@ CONSTANTS = {"pi": math.pi}
 class Facts:
     """Tables over every node below the roots; a pass of the planner, made once and then only read."""
 
-    def __init__(self, roots: Sequence[Node], env: Env, dtypes: Mapping[str, DType]) -> None:
+    def __init__(
+        self, roots: Sequence[Node], env: Env, dtypes: Mapping[str, DType], beside: Sequence[DType] = ()
+    ) -> None:
         self.env = env
         self.roots = tuple(roots)
-        self.default = default_float(dtypes.values())
+        self.default = default_float([*dtypes.values(), *beside])
         self.order = list(toposort(roots))
         self.uses = uses(roots)
         self.users = users(self.order)

@@ -98,8 +98,11 @@ def arrange(steps: Sequence[Step]) -> tuple[dict[Value, Place], dict[Value, Valu
             block[v] = arena.take(v.nbytes) if heir is None else block[heir]
             gone = set() if heir is None else {heir}
         for w in ending.get(n, ()):
-            if w not in gone:
+            if w not in gone and w in block:
                 arena.give(block[w])
+    for v in last:  # without entries, so that no step writes it
+        if v.kind == "work" and v not in aliased and v not in block:
+            block[v] = arena.take(v.nbytes)
     offsets, end = [], 0
     for size in arena.sizes:
         offsets.append(end)

@@ -64,7 +64,7 @@ class Lowering:
         self.results: dict[Node, Value] = {}
         self.joins: dict[Node, Value] = {}
         self.products: dict[Any, Term] = {}
-        self.solids: dict[Shown, Value] = {}
+        self.solids: dict[tuple[Shown, tuple[int, ...]], Value] = {}
         self.slots = slots(facts)
         self.written = stand_ins(facts, self.factor)
         self.masks = {node for node in facts.order if is_mask(node, facts)}
@@ -244,12 +244,13 @@ def full(low: Lowering, s: Shown, node: Node) -> Shown:
     """An array with all axes of the node."""
     if isinstance(s.value, Value) and None not in s.axes and not s.is_diagonal:
         return s
-    if s not in low.solids:
+    shape = low.facts.shape[node]
+    if (s, shape) not in low.solids:
         constant = not isinstance(s.value, Value) or s.value.storage.kind == "constant"
         kind: Any = "constant" if constant else "work"
-        low.solids[s] = low.build.value(low.facts.shape[node], low.facts.computed(node), kind)
-        copied(low, s, 1, node, low.solids[s])
-    return Shown(low.solids[s], tuple(range(node.rank)))
+        low.solids[s, shape] = low.build.value(shape, low.facts.computed(node), kind)
+        copied(low, s, 1, node, low.solids[s, shape])
+    return Shown(low.solids[s, shape], tuple(range(node.rank)))
 
 
 def labels_of(s: Shown) -> Labels:

@@ -81,7 +81,8 @@ def over(a: Number, b: Exact) -> Number:
 
 
 def ratio(a: Exact, b: Exact) -> Exact:
-    return a if b == 1 else exact(Fraction(a) / b)
+    """a / b; what the size of an empty axis has multiplied is 0 and stays it."""
+    return a if b == 1 or b == 0 == a else exact(Fraction(a) / b)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
