@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from .derive import derive
 from .dims import Dim
@@ -20,13 +19,11 @@ from .ir import (
     const,
     einsum,
     input_,
-    is_zero,
     name_,
     number,
     ones,
     pattern,
     scale,
-    split,
     substitute,
     zeros,
 )
@@ -34,6 +31,7 @@ from .prims.opaque import opaque
 from .prims.reduce import ALONG
 from .prims.scalar import COMPARISONS, COMPOSED, POWER, SCALAR, power
 from .prims.shape import concat, part
+from .rules import number_of
 from .syntax import ast
 from .syntax.check import Checked, Scope
 
@@ -219,16 +217,8 @@ def lower_power(lo: Lowering, e: ast.Power) -> Value:
     """A constant rational exponent is a parameter; any other an argument."""
     axes = tuple(lo.scope.axes[id(e)])
     base, exponent = lo.aligned_all(e.children, axes)
-    constant = rational(exponent)
+    constant = number_of(exponent)
     return Value(POWER(base, exponent) if constant is None else power(base, constant), axes)
-
-
-def rational(node: Node) -> Fraction | None:
-    """The number, if the node is one, repeated or not."""
-    coef, core = split(node)
-    if is_zero(node):
-        return Fraction(0)
-    return coef.rational if core is ones(core.shape) and not coef.sizes else None
 
 
 def lower_compare(lo: Lowering, e: ast.Compare) -> Value:

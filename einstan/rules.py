@@ -6,11 +6,12 @@ Letters: e Einsum, a Add, y Call, l label, d size.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from fractions import Fraction
 
 from .dims import Dim
-from .ir import Add, Call, Coef, Einsum, Labels, Node, add, call, einsum, is_zero, scale, split, zeros
+from .ir import Add, Call, Coef, Einsum, Labels, Node, add, call, einsum, is_zero, number, ones, scale, split, zeros
 from .prims.scalar import (
     ABS,
     ASIN,
@@ -41,6 +42,7 @@ ENTRYWISE = tuple(SCALAR.values())
 CONTINUED = frozenset(ENTRYWISE) - frozenset(COMPARISONS.values())
 ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
 EVEN = (COS, COSH, ABS)
+DECIDE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN))  # infinite at finite points
 
 
@@ -242,6 +244,31 @@ def empty_choice(y: Call) -> Node | None:
     return yes if yes is no else None
 
 
+@law(*COMPARISONS.values())
+def decided_comparison(y: Call) -> Node | None:
+    """2 < 3 -> 1."""
+    left, right = (number_of(o) for o in y.operands)
+    if left is None or right is None:
+        return None
+    return number(int(DECIDE[y.prim.name](left, right)), y.shape)
+
+
+def number_of(node: Node) -> Fraction | None:
+    """The rational that the node is, repeated or not."""
+    coef, core = split(node)
+    if is_zero(node):
+        return Fraction(0)
+    return coef.rational if core is ones(core.shape) and not coef.sizes else None
+
+
+@law(WHERE)
+def decided_choice(y: Call) -> Node | None:
+    """where(0, a[i], b[i]) -> b[i]."""
+    condition, yes, no = y.operands
+    decided = number_of(condition)
+    return None if decided is None else yes if decided else no
+
+
 @law(*ODD, *EVEN)
 def parity(y: Call) -> Node | None:
     """tanh(-x[i]) -> -tanh(x[i])."""
@@ -308,7 +335,8 @@ def bounds(y: Call) -> tuple[int, Dim, Dim]:
 
 
 EXACT = (
-    *(merge_powers, merge_patterns, lift_repetition, lift_transpose, empty_choice, parity),
+    *(merge_powers, merge_patterns, lift_repetition, lift_transpose, empty_choice, decided_comparison),
+    *(decided_choice, parity),
     *(part_of_product, part_of_entrywise, part_of_part),
 )
 FINITE = (distribute_over_deltas, guard_product)  # where a factor is infinite, 0 · inf comes or goes

@@ -31,7 +31,7 @@ u, v, A = input_("u", (I,)), input_("v", (I,)), input_("A", (I, K))
 def sides(law: Law) -> list[Node]:
     """Both sides of the law as written, unsimplified, with axes in the order of the left one."""
     left, right = (law.__doc__ or "").splitlines()[0].rstrip(".").split(ARROW)
-    context = es.parse(f"{SIZES}both = sum{indices(left)}({left} + {right})")
+    context = es.parse(f"{SIZES}both = {summed(left)}(({left}) + ({right}))")
     values = []
     for text in (left, right):
         tree = parse_expression(text)
@@ -41,11 +41,11 @@ def sides(law: Law) -> list[Node]:
     return [first.node, pattern(second.node, second.axes, first.axes, sizes)]
 
 
-def indices(text: str) -> str:
-    """The free indices of a law's side, to be summed: each law is written with i, j, k free."""
+def summed(text: str) -> str:
+    """A sum over the free indices of a law's side: each law is written with i, j, k free."""
     tree = parse_expression(text)
     _, axes = check_expression(tree, es.parse(f"{SIZES}{placeholder(text)} = {text}").checked)
-    return f"[{','.join(axes)}]" if axes else "[i]"
+    return f"sum[{','.join(axes)}]" if axes else ""
 
 
 def placeholder(text: str) -> str:

@@ -259,23 +259,31 @@ class Writer:
         assert isinstance(axis, int)
         parts: list[ast.Expr] = []
         at = Dim.of(0)
-        pads = [o for o in y.operands if is_zero(o)]
-        like = next((x for x in self.words.hints if x.shape == y.shape), None) if len(pads) > 1 else None
+        sizeless = [o for o in y.operands if axis in repeated_axes(o)]
+        like = next((x for x in self.words.hints if x.shape == y.shape), None) if len(sizeless) > 1 else None
         for o in y.operands:
             end = at + o.shape[axis]
-            if is_zero(o) and isinstance(like, Input | Name):
-                parts.append(self.blank(like, letters, axis, at, end))
+            written = yield self.write(o, letters, scope)
+            if o in sizeless and isinstance(like, Input | Name):
+                parts.append(self.sized(written, self.part_of(like, letters, axis, at, end)))
             else:
-                written = yield self.write(o, letters, scope)
                 parts.append(showing(written, [letters[axis]]))
             at = end
         return ast.Concat(tuple(parts), ast.Index(letters[axis]))
 
-    def blank(self, like: Input | Name, letters: tuple[str, ...], axis: int, low: Dim, high: Dim) -> ast.Expr:
-        """Zeros of the size of a part of a tensor: `0 x[k=0:1]`; sizes of two `0[k]` would not follow."""
+    def part_of(self, like: Input | Name, letters: tuple[str, ...], axis: int, low: Dim, high: Dim) -> ast.Expr:
         indices = list(map(ast.Index, letters))
         indices[axis] = ast.Index(letters[axis], low=self.size(low), high=self.size(high))
-        return ast.Product((ast.Number(Fraction(0)), self.leaf(like, tuple(indices))), (False, False))
+        return self.leaf(like, tuple(indices))
+
+    def sized(self, expr: ast.Expr, part: ast.Expr) -> ast.Expr:
+        """`0 x[k=0:1]`, `c x[k=0:1]^0`: the sizes of two `0[k]` or `1[k]` in one join would not follow."""
+        if isinstance(expr, ast.Filled) and expr.value == 0:
+            return ast.Product((ast.Number(Fraction(0)), part), (False, False))
+        ones = ast.Power(part, ast.Number(Fraction(0)))
+        if isinstance(expr, ast.Number) and expr.value == 1:
+            return ones
+        return ast.Product((bracket_product(expr), ones), (False, False))
 
     def part(self, y: Call, letters: tuple[str, ...]) -> Recursive[ast.Expr]:
         """W[j,k=0:2]: parts of a leaf, one after another."""

@@ -20,7 +20,7 @@ def raised(base: ast.Expr, q: Fraction) -> ast.Expr:
     exponent: ast.Expr = ast.Number(top)
     if bottom != 1:
         exponent = ast.Group(ast.Product((exponent, ast.Number(bottom)), (False, True)))
-    return ast.Power(bracket_chain(base), exponent)
+    return ast.Power(bracket_trace(bracket_chain(base)), exponent)
 
 
 def decimal(q: Fraction) -> tuple[Fraction, Fraction]:
@@ -46,6 +46,12 @@ def bracket_compare(expr: ast.Expr) -> ast.Expr:
 
 def bracket_product(expr: ast.Expr) -> ast.Expr:
     return ast.Group(expr) if isinstance(expr, ast.Product) else bracket_sum(expr)
+
+
+def bracket_trace(expr: ast.Expr) -> ast.Expr:
+    """(B[K,K])^2: a power of the sum, where B[K,K]^2 could be read as a sum of powers."""
+    traced = len(set(names := occurrences(expr))) < len(names) if isinstance(expr, ast.Tensor) else False
+    return ast.Group(expr) if traced else expr
 
 
 def bracket_chain(expr: ast.Expr) -> ast.Expr:
