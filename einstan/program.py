@@ -506,6 +506,15 @@ class Expr:
     def hessian(self, wrt: str | Sequence[str]) -> Derived:
         return self.program.hessian(self.name, wrt)
 
+    def vjp(self, wrt: str | Sequence[str], cotangent: str) -> Derived:
+        return self.program.vjp(self.name, wrt, cotangent)
+
+    def jvp(self, wrt: str | Sequence[str], tangent: str | Mapping[str, str]) -> Derived:
+        return self.program.jvp(self.name, wrt, tangent)
+
+    def hvp(self, wrt: str | Sequence[str], vector: str | Mapping[str, str]) -> Derived:
+        return self.program.hvp(self.name, wrt, vector)
+
     def compile(self, **options: Any) -> Kernel:
         return self.program.compile(self.name, **options)
 
