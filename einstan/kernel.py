@@ -65,6 +65,7 @@ class Kernel:
         "_limit",
         "_names",
         "_pack",
+        "_recipe",
         "_shapes",
         "_sizes",
         "_state",
@@ -84,6 +85,7 @@ class Kernel:
     _sizes: dict[str, Any]
     _finite: bool
     _wrt: frozenset[str]
+    _recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None
     _state: State
 
     def __init__(
@@ -100,6 +102,7 @@ class Kernel:
         sizes: Mapping[str, Any] | None = None,
         check_finite: bool = False,
         wrt: frozenset[str] = frozenset(),
+        recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None = None,
     ) -> None:
         if backend != "numpy":
             raise MissingBackendError(f"The backend {backend[:60]!r} is not built yet.", 'Write backend="numpy".')
@@ -117,6 +120,7 @@ class Kernel:
             "_sizes": dict(sizes or {}),
             "_finite": check_finite,
             "_wrt": frozenset(wrt),
+            "_recipe": recipe,
             "_state": State(),
         }
         for name, value in fields.items():
@@ -124,6 +128,12 @@ class Kernel:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Kernel can't be changed; compile another one")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Kernels pickle as what they are made of, and are made anew."""
+        if self._recipe is None:
+            raise TypeError("a Kernel pickles only with the recipe that made it")
+        return self._recipe
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in self.inputs.items())

@@ -93,6 +93,10 @@ class Program:
     def __hash__(self) -> int:
         return hash(tuple(sorted(self.checked.inputs)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Programs pickle as their text."""
+        return parse, (str(self),)
+
     @cached_property
     def content(self) -> tuple[object, ...]:
         return self.leaves, self.bodies, self.claim_nodes
@@ -310,6 +314,9 @@ class Derived(Program):
     def __str__(self) -> str:
         return "\n".join(show_statement(line) for line in self.lines)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Derived, (self.base, self.tree, self.extra)
+
     def compile(self, **options: Any) -> Kernel:  # type: ignore[override]
         """A kernel that gives the derivatives: an array, a dict for a list, (value, that) for value_and_grad."""
         return make_kernel(self.base, self.tree, self.extra, **options)
@@ -407,6 +414,15 @@ def make_kernel(
     `functions` binds opaque functions to functions of the language; `strict` leaves out laws that hold for finite
     values only.
     """
+    options = {
+        "backend": backend,
+        "optimize": optimize,
+        "memory_limit": memory_limit,
+        "sizes": sizes,
+        "functions": functions,
+        "strict": strict,
+        "check_finite": check_finite,
+    }
     with paused():
         laws = EXACT_LAWS if strict else ALL_LAWS
         definitions = program.definitions(laws).bound(functions or {})
@@ -434,7 +450,13 @@ def make_kernel(
         sizes=sizes,
         check_finite=check_finite,
         wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
+        recipe=(made_again, (program, tree, dict(extra), options)),
     )
+
+
+def made_again(program: Program, tree: Tree, extra: Mapping[str, str], options: Mapping[str, Any]) -> Kernel:
+    """The kernel of a pickle: planned and compiled anew, never loaded."""
+    return make_kernel(program, tree, extra, **options)
 
 
 def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:

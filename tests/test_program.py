@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -195,3 +197,15 @@ def test_strict_keeps_what_infinities_make() -> None:
     infinite = {"c": 0.0, "u": 1.0, "v": 1e4}
     assert p.compile("y")(infinite) == 0
     assert np.isnan(p.compile("y", strict=True)(infinite))
+
+
+def test_everything_pickles_by_value(p: es.Program) -> None:
+    again = pickle.loads(pickle.dumps(p))
+    assert again == p
+    g = p.value_and_grad("L", ["W"])
+    assert str(pickle.loads(pickle.dumps(g))) == str(g)
+    k = g.compile()
+    value, slopes = k(**DATA)
+    same, slopes_again = pickle.loads(pickle.dumps(k))(**DATA)
+    assert same == value and slopes_again["W"].tolist() == slopes["W"].tolist()
+    assert pickle.loads(pickle.dumps(p["Y"])).node is p["Y"].node
