@@ -9,6 +9,7 @@ Letters: n operands, S and T sets of operands and m sets of labels, both as bit 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import count
@@ -55,7 +56,8 @@ def needs_nesting(e: Einsum) -> bool:
 def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: str) -> Node:
     """One product as a tree of binary products."""
     dims = e.dims
-    terms = [presum(node, own, outside(e, k)) for k, (node, own) in enumerate(zip(operands, e.labels, strict=True))]
+    needed = shared(e)
+    terms = [presum(node, own, needed) for node, own in zip(operands, e.labels, strict=True)]
     if len(terms) == 2:
         return einsum([node for node, _ in terms], [own for _, own in terms], e.out, dims)
     sizes = {label: d.at(env) for label, d in dims.items()}
@@ -73,9 +75,10 @@ def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: str) -> Node:
 Term = tuple[Node, Labels]
 
 
-def outside(e: Einsum, k: int) -> frozenset[int]:
-    """The labels that the output or an operand other than k carries."""
-    return frozenset(e.out).union(*(own for n, own in enumerate(e.labels) if n != k))
+def shared(e: Einsum) -> frozenset[int]:
+    """The labels that the output or two operands carry; any other is summed in its operand alone."""
+    carriers = Counter(label for own in e.labels for label in set(own))
+    return frozenset(e.out) | {label for label, n in carriers.items() if n > 1}
 
 
 def presum(node: Node, own: Labels, needed: frozenset[int]) -> Term:
