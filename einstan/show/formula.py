@@ -260,14 +260,17 @@ class Writer:
         parts: list[ast.Expr] = []
         at = Dim.of(0)
         sizeless = [o for o in y.operands if axis in repeated_axes(o)]
-        like = next((x for x in self.words.hints if x.shape == y.shape), None) if len(sizeless) > 1 else None
+        like = next((x for x in self.words.hints if x.shape == y.shape), None)
         for o in y.operands:
             end = at + o.shape[axis]
             written = yield self.write(o, letters, scope)
-            if o in sizeless and isinstance(like, Input | Name):
-                parts.append(self.sized(written, self.part_of(like, letters, axis, at, end)))
-            else:
+            if o not in sizeless:
                 parts.append(showing(written, [letters[axis]]))
+            elif isinstance(like, Input | Name):
+                ones = ast.Power(self.part_of(like, letters, axis, at, end), ast.Number(Fraction(0)))
+                parts.append(times_ones(written, [ones]))
+            else:
+                parts.append(times_ones(written, self.ones(letters[axis], o.shape[axis], scope)))
             at = end
         return ast.Concat(tuple(parts), ast.Index(letters[axis]))
 
@@ -275,15 +278,6 @@ class Writer:
         indices = list(map(ast.Index, letters))
         indices[axis] = ast.Index(letters[axis], low=self.size(low), high=self.size(high))
         return self.leaf(like, tuple(indices))
-
-    def sized(self, expr: ast.Expr, part: ast.Expr) -> ast.Expr:
-        """`0 x[k=0:1]`, `c x[k=0:1]^0`: the sizes of two `0[k]` or `1[k]` in one join would not follow."""
-        if isinstance(expr, ast.Filled) and expr.value == 0:
-            return ast.Product((ast.Number(Fraction(0)), part), (False, False))
-        ones = ast.Power(part, ast.Number(Fraction(0)))
-        if isinstance(expr, ast.Number) and expr.value == 1:
-            return ones
-        return ast.Product((bracket_product(expr), ones), (False, False))
 
     def part(self, y: Call, letters: tuple[str, ...]) -> Recursive[ast.Expr]:
         """W[j,k=0:2]: parts of a leaf, one after another."""
@@ -318,9 +312,30 @@ class Writer:
                 taken.add(fresh_letters[-1])
             own = tuple(fresh_letters)
             inner = letters + own
-        body = yield self.write(x, inner, scope | set(own))
+        body: ast.Expr = yield self.write(x, inner, scope | set(own))
+        unsized = repeated_axes(x) & frozenset(range(x.rank - n, x.rank))
+        if unsized:
+            ones = [one for axis in sorted(unsized) for one in self.ones(inner[axis], x.shape[axis], scope | set(own))]
+            body = times_ones(body, ones)
         name = WORDS.get(y.prim.name, y.prim.name)
         return ast.Call(name, (showing(body, own),), tuple(map(ast.Index, own)))
+
+    def ones(self, letter: str, d: Dim, scope: frozenset[str]) -> list[ast.Expr]:
+        """The factors of a 1[k] whose size follows from an input: `v[k]^0`, `T[A=0:1,k]^0 1[A]`."""
+        leaves = sorted((x for x in self.words.hints if isinstance(x, Input) and d in x.shape), key=lambda x: x.rank)
+        if not leaves:
+            return [ast.Filled(1, (ast.Index(letter),))]
+        leaf, taken = leaves[0], {x.lower() for x in scope}
+        indices, sums = [], []
+        for axis in range(leaf.rank):
+            if axis == leaf.shape.index(d):
+                indices.append(ast.Index(letter))
+                continue
+            capital = fresh(self.words.hints[leaf][axis], taken).capitalize()
+            taken.add(capital.lower())
+            indices.append(ast.Index(capital, low=ast.Number(Fraction(0)), high=ast.Number(Fraction(1))))
+            sums.append(ast.Filled(1, (ast.Index(capital),)))
+        return [ast.Power(self.leaf(leaf, tuple(indices)), ast.Number(Fraction(0))), *sums]
 
     def opaque(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         """f'(x[i]), f[j](Z[i,K]), loss(X[:])."""
@@ -384,6 +399,14 @@ class Writer:
             assert isinstance(lead, int)
             below = [hints[:lead] for hints in below]
         return tuple(next((h[n] for h in below if n < len(h) and h[n]), None) for n in range(node.rank))
+
+
+def times_ones(expr: ast.Expr, ones: Sequence[ast.Expr]) -> ast.Expr:
+    """The expression times ones that say a size; the sizes of two `0[k]` or `1[k]` in one place would not follow."""
+    if isinstance(expr, ast.Filled) and expr.value == 0:
+        expr, ones = ast.Number(Fraction(0)), [one.base if isinstance(one, ast.Power) else one for one in ones]
+    factors = list(ones) if isinstance(expr, ast.Number) and expr.value == 1 else [bracket_sum(expr), *ones]
+    return ast.Product(tuple(factors), (False,) * len(factors)) if len(factors) > 1 else factors[0]
 
 
 def axes_called(f: Factor, letter: str) -> list[int]:
