@@ -104,11 +104,26 @@ def log_exp(y: Call) -> Node | None:
 @law(LOG)
 def log_add_exp(y: Call) -> Node | None:
     """log(exp(x[i]) + exp(z[i])) -> z[i] + softplus(x[i] - z[i])."""
-    found = two_exponents(y.operands[0], 1)
+    coef, total = split(y.operands[0])
+    found = two_exponents(total, 1) if coef.rational > 0 else None
     if found is None:
         return None
     u, v = sorted(found, key=lambda node: node is not zeros(y.shape))
-    return plus(u, SOFTPLUS(minus(v, u)))
+    result = plus(u, SOFTPLUS(minus(v, u)))
+    return result if coef.is_one else plus(result, LOG(scale(coef, ones(y.shape))))
+
+
+@law(LOG)
+def log_reciprocal(y: Call) -> Node | None:
+    """log(1 / x[i]) -> -log(x[i])."""
+    base, q = base_and_exponent(y.operands[0])
+    return scale(-1, LOG(base)) if q == -1 else None
+
+
+@law(EXP)
+def exp_of_zero(y: Call) -> Node | None:
+    """exp(0) -> 1."""
+    return ones(y.shape) if y.operands[0] is zeros(y.shape) else None
 
 
 @law(LOG1P)
@@ -260,7 +275,18 @@ def root_of_square(y: Call) -> Node | None:
 
 
 STABLE = (
-    *(log_sum_exp, softmax, log_softmax, log_exp, log_add_exp, log1p_exp, log_sigmoid, log_one_minus_sigmoid),
+    *(
+        log_sum_exp,
+        softmax,
+        log_softmax,
+        log_exp,
+        log_add_exp,
+        log_reciprocal,
+        exp_of_zero,
+        log1p_exp,
+        log_sigmoid,
+        log_one_minus_sigmoid,
+    ),
     *(logistic, exp_times_sigmoid, tanh_from_exponentials, tanh_from_sigmoid, tanh_from_hyperbolic),
     *(tanh_from_twice_sigmoid, root_of_squares, root_of_square),
 )
