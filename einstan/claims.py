@@ -202,26 +202,23 @@ def known_slopes(leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]
 
 def finish(program: Statements, of: str, wrt: Sequence[str], lines: dict[str, Node], names: list[Line]) -> list[Line]:
     """The lines that `wrt` needs, simplified together, with short names for what they share."""
-    needed = reachable(of, wrt, lines, program)
+    needed = reachable(of, wrt, lines)
     inner = [name for name in lines if name in needed and name not in wrt]
     kept = [*inner, *(name for name in lines if name in wrt and name in program.bodies)]
     kept += [name for name in wrt if name in lines and name not in program.bodies]
     nodes = simplify([lines[name] for name in kept])
-    used = {x for node in nodes for x in toposort([node])}
-    opaque_names = [line for line in names if program.leaves[line.name] in used]
     helpers, nodes = name_shared(nodes, {*program.leaves, *program.words})
     claims = [Line(derivative_name(of, [name]), node, name) for name, node in zip(kept, nodes, strict=True)]
-    own = {claim.name: claim for claim in claims}
-    claims = [c for c in claims if c.wrt in wrt or not is_own_leaf(c, own)]
-    return [*opaque_names, *interleave(helpers, claims)]
+    claims = [c for c in claims if c.wrt in wrt or not is_own_leaf(c)]
+    return [*names, *interleave(helpers, claims)]
 
 
-def is_own_leaf(claim: Line, own: Mapping[str, Line]) -> bool:
+def is_own_leaf(claim: Line) -> bool:
     """∂L/∂X = ∂L/∂X, where X is an argument of an opaque L."""
     return isinstance(claim.node, Name) and claim.node.name == claim.name
 
 
-def reachable(of: str, wrt: Sequence[str], lines: Mapping[str, Node], program: Statements) -> set[str]:
+def reachable(of: str, wrt: Sequence[str], lines: Mapping[str, Node]) -> set[str]:
     """The names whose lines `wrt`'s lines are written in, all the way."""
     by_leaf = {derivative_name(of, [name]): name for name in lines}
     found: set[str] = set()
@@ -273,13 +270,9 @@ def without_spelling(node: Node) -> list[Node]:
 def interleave(helpers: Sequence[tuple[Node, Line]], claims: Sequence[Line]) -> list[Line]:
     """Each short name just before the first line that uses it."""
     waiting = dict(helpers)
+    meanings = {leaf: line.node for leaf, line in helpers}
     lines: list[Line] = []
-
-    def announce(node: Node) -> None:
-        for leaf in [x for x in toposort([node], {k: v.node for k, v in helpers}) if x in waiting]:
-            lines.append(waiting.pop(leaf))
-
     for claim in claims:
-        announce(claim.node)
+        lines.extend(waiting.pop(x) for x in toposort([claim.node], meanings) if x in waiting)
         lines.append(claim)
     return lines

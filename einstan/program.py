@@ -275,18 +275,6 @@ class Program:
                 derivatives[node] = (top.name, top.rank, below)
         return Vocabulary(hints, derivatives, sizes)
 
-    def index_letters(self, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """Distinct letters for the axes of all the names together."""
-        taken: set[str] = set()
-        found = []
-        for name in names:
-            own = []
-            for hint in self.letters[name]:
-                own.append(fresh(hint, taken))
-                taken.add(own[-1])
-            found.append(tuple(own))
-        return found
-
 
 class Derived(Program):
     """A program with derivatives of it: prints as claims, compiles to them."""
@@ -328,18 +316,46 @@ class Derived(Program):
 def claim_lines(program: Program, of: str, wrt: Sequence[str]) -> list[ast.Statement]:
     """The sweep's lines as statements."""
     found = claims.sweep(claims.Statements(program.leaves, program.bodies, program.words), of, wrt)
-    words = line_vocabulary(program, found)
+    letters = dict(program.letters)
+    words = program.vocabulary
     written: list[ast.Statement] = []
     for line in found.lines:
         if line.wrt is None:
-            letters = Writer(words).distinct_hints(line.node)
-            words.hints[name_(line.name, line.node.shape)] = letters
-            written.append(ast.Definition(indexed(line.name, letters), formula(line.node, letters, words)))
+            letters[line.name] = Writer(words).distinct_hints(line.node)
+            words.hints[name_(line.name, line.node.shape)] = letters[line.name]
+        learn_derivatives(words, line.node, found.derivatives, letters)
+        if line.wrt is None:
+            body = formula(line.node, letters[line.name], words)
+            written.append(ast.Definition(indexed(line.name, letters[line.name]), body))
         else:
-            above, below = program.index_letters([of, line.wrt])
+            above, below = distinct_letters(letters[name] for name in (of, line.wrt))
             left = ast.Derivative(indexed(of, above), (indexed(line.wrt, below),))
             written.append(ast.Claim((left, formula(line.node, above + below, words))))
     return written
+
+
+def learn_derivatives(
+    words: Vocabulary, root: Node, pairs: Mapping[Node, tuple[str, str]], letters: Mapping[str, tuple[str, ...]]
+) -> None:
+    """How the derivative leaves below a line are spelled."""
+    for node in toposort([root]):
+        if node in pairs:
+            top, below = pairs[node]
+            words.derivatives[node] = (top, len(letters[top]), ((below, len(letters[below])),))
+            words.hints[node] = letters[top] + letters[below]
+
+
+def distinct_letters(hints: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Letters like the hints, no two of them equal."""
+    taken: set[str] = set()
+    found = []
+    for own in hints:
+        letters = []
+        for hint in own:
+            letters.append(fresh(hint, taken))
+            taken.add(letters[-1])
+        found.append(tuple(letters))
+    return found
 
 
 def closed_lines(program: Program, wanted: Sequence[Term], extra: Mapping[str, str]) -> list[ast.Statement]:
@@ -365,7 +381,7 @@ def closed_lines(program: Program, wanted: Sequence[Term], extra: Mapping[str, s
 def directional(program: Program, t: Term) -> tuple[ast.Expr, tuple[str, ...]]:
     """The left side of a term's claim, and the letters of its free axes: G[I] ∂Y[I]/∂x[k], ∂Y[i]/∂x[K] V[K]."""
     moved = [name for name, _ in t.tangents]
-    letters = program.index_letters([t.of, *t.wrt, *moved])
+    letters = distinct_letters(program.letters[name] for name in (t.of, *t.wrt, *moved))
     above, below, along = letters[0], letters[1 : 1 + len(t.wrt)], letters[1 + len(t.wrt) :]
     top = tuple(x.capitalize() for x in above) if t.cotangent else above
     wrt = [indexed(name, own) for name, own in zip(t.wrt, below, strict=True)]
@@ -378,18 +394,6 @@ def directional(program: Program, t: Term) -> tuple[ast.Expr, tuple[str, ...]]:
         factors += [slope, *([indexed(tangent, capitals)] if tangent else ())]
         products.append(ast.Product(tuple(factors), (False,) * len(factors)) if len(factors) > 1 else slope)
     return (ast.Sum(tuple(products), (1,) * len(products)) if len(products) > 1 else products[0]), free
-
-
-def line_vocabulary(program: Program, found: claims.Lines) -> Vocabulary:
-    """The program's words, and those for the derivatives that the lines hold."""
-    words, letters = program.vocabulary, program.letters
-    derivatives = dict(words.derivatives)
-    hints = dict(words.hints)
-    for node, (top, below) in found.derivatives.items():
-        if top in letters and below in letters:
-            derivatives[node] = (top, len(letters[top]), ((below, len(letters[below])),))
-            hints[node] = letters[top] + letters[below]
-    return Vocabulary(hints, derivatives, words.sizes)
 
 
 def indexed(name: str, letters: Sequence[str]) -> ast.Tensor:

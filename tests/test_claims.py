@@ -79,6 +79,19 @@ PRINTED = [
         ∂L/∂W[k,j] = X[I,k] ∂L/∂Z[I,j]
         """,
     ),
+    (
+        "an opaque call inside a formula gets a name",
+        "R[i,j] = X[i,M] W[M,j] - T[i,j]\nL = 3 loss(R[:])",
+        ["W"],
+        """
+        u = loss(R[:])
+        ∂L/∂u = 3
+        ∂L/∂R[i,j] = ∂u/∂R[i,j] ∂L/∂u
+        ∂L/∂W[m,j] = X[I,m] ∂L/∂R[I,j]
+        """,
+    ),
+    ("a power of a trace", "L = (B[K,K])^3", ["B"], "∂L/∂B[k,i] = 3 (B[L,L])^2 delta[k,i]"),
+    ("a part", "L = sum[k](A[k=0:2])", ["A"], "∂L/∂A[k] = [A[k=0:2]^0, 0 A[k=2:size(A,1)]]_k"),
     ("independence is a proved zero", "y = 2 a\nz = 3 b\nL = y + 0 z", ["b"], "∂L/∂b = 0"),
     ("a mean", "m = mean[i](x[i])\nL = m^2", ["x"], "∂L/∂m = 2 m\n∂L/∂x[i] = ∂L/∂m / size(x,1)"),
 ]

@@ -32,7 +32,7 @@ class Vocabulary:
     """What leaves are called: letters of their axes, parts of derivative names, where sizes are found."""
 
     hints: dict[Node, tuple[str, ...]]
-    derivatives: Mapping[Node, tuple[str, int, tuple[tuple[str, int], ...]]]  # numerator, rank; denominators, ranks
+    derivatives: dict[Node, tuple[str, int, tuple[tuple[str, int], ...]]]  # numerator, rank; denominators, ranks
     sizes: Mapping[Dim, tuple[str, int]]  # an input and its axis of this size
 
 
