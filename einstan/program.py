@@ -8,26 +8,22 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from . import claims
-from .arrays import NOMINAL_SIZE
+from .claims import Statements
 from .collector import paused
-from .dims import Dim, Env, single_symbol
-from .errors import EinstanDerivativeError, EinstanNameError
-from .ir import Add, Call, Input, Name, Node, Shape, input_, name_, pattern, substitute, toposort
+from .compiling import Options, Signature, kernel_of
+from .dims import Dim
+from .errors import EinstanDerivativeError, EinstanError, EinstanNameError
+from .ir import Input, Name, Node, pattern
 from .kernel import Kernel
+from .lines import claim_lines, closed_lines
 from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
-from .order import associate
-from .request import Definitions, Graph, Laws, Stage, Term, Tree, packer, terms
-from .rules import simplify, simplify_exactly
-from .show.formula import Vocabulary, Writer, formula, fresh
+from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, terms
+from .rules import simplify
+from .show.formula import Vocabulary, fresh
 from .show.text import show_module, show_statement
-from .stabilise import stabilise, stabilise_exactly
 from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
 from .syntax.parser import parse_expression, parse_module
-
-ALL_LAWS = Laws(stabilise, simplify)
-EXACT_LAWS = Laws(stabilise_exactly, simplify_exactly)
 
 
 def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] = ()) -> Program:
@@ -40,6 +36,8 @@ def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] 
     >>> p.inputs
     {'X': ('b', 'k'), 'W': ('k', 'j'), 'c': ('j',)}
     """
+    if functions:
+        raise EinstanError("Functions given as formulas are not built yet.", "Bind its name in compile.")
     letters = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
     with paused():
         return Program(check(parse_module(text, letters)))
@@ -248,14 +246,22 @@ class Program:
         """A kernel for one name (gives an array) or for a list of names (gives a dict)."""
         for name in [of] if isinstance(of, str) else of:
             self.require(name, self.checked.definitions, "defines")
-        return self.kernel(self.branches(of, Term), {}, **options)
+        return self.kernel(self.branches(of, Term), {}, Options(**options))
 
     def run(self, of: str | Sequence[str], /, **arrays: Any) -> Any:
         """Compile and call once."""
         return self.compile(of)(**arrays)
 
-    def kernel(self, tree: Tree, extra: Mapping[str, str], **options: Any) -> Kernel:
-        return make_kernel(self, tree, extra, **options)
+    def kernel(self, tree: Tree, extra: Mapping[str, str], options: Options) -> Kernel:
+        """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name."""
+        shaped = {name: name for name in self.inputs} | dict(extra)
+        signature = Signature(
+            shapes={name: self.checked.shapes[like] for name, like in shaped.items()},
+            hints={name: self.letters[like] for name, like in shaped.items()},
+            explain=lambda actual: size_mismatch(self.checked, actual),
+        )
+        recipe = (Program.kernel, (self, tree, dict(extra), options))
+        return kernel_of(self.definitions(options.laws), tree, signature, options, recipe)
 
     # -- formulas
 
@@ -296,8 +302,12 @@ class Derived(Program):
                 chains.setdefault(t.of, []).append(t.wrt[0])
             elif t.wrt or t.tangents:
                 closed.append(t)
-        swept = (line for of, wrt in chains.items() for line in claim_lines(self.base, of, list(dict.fromkeys(wrt))))
-        return (*swept, *closed_lines(self.base, closed, self.extra))
+        base = self.base
+        statements = Statements(base.leaves, base.bodies, base.words)
+        lines: list[ast.Statement] = []
+        for of, wrt in chains.items():
+            lines += claim_lines(statements, base.letters, base.vocabulary, of, list(dict.fromkeys(wrt)))
+        return (*lines, *closed_lines(base.definitions(), base.letters, base.vocabulary, closed, self.extra))
 
     def __str__(self) -> str:
         return "\n".join(show_statement(line) for line in self.lines)
@@ -307,196 +317,10 @@ class Derived(Program):
 
     def compile(self, **options: Any) -> Kernel:  # type: ignore[override]
         """A kernel that gives the derivatives: an array, a dict for a list, (value, that) for value_and_grad."""
-        return make_kernel(self.base, self.tree, self.extra, **options)
+        return self.base.kernel(self.tree, self.extra, Options(**options))
 
     def run(self, /, **arrays: Any) -> Any:  # type: ignore[override]
         return self.compile()(**arrays)
-
-
-def claim_lines(program: Program, of: str, wrt: Sequence[str]) -> list[ast.Statement]:
-    """The sweep's lines as statements."""
-    found = claims.sweep(claims.Statements(program.leaves, program.bodies, program.words), of, wrt)
-    letters = dict(program.letters)
-    words = program.vocabulary
-    written: list[ast.Statement] = []
-    for line in found.lines:
-        if line.wrt is None:
-            letters[line.name] = Writer(words).distinct_hints(line.node)
-            words.hints[name_(line.name, line.node.shape)] = letters[line.name]
-        learn_derivatives(words, line.node, found.derivatives, letters)
-        if line.wrt is None:
-            body = formula(line.node, letters[line.name], words)
-            written.append(ast.Definition(indexed(line.name, letters[line.name]), body))
-        else:
-            above, below = distinct_letters(letters[name] for name in (of, line.wrt))
-            left = ast.Derivative(indexed(of, above), (indexed(line.wrt, below),))
-            written.append(ast.Claim((left, formula(line.node, above + below, words))))
-    return written
-
-
-def learn_derivatives(
-    words: Vocabulary, root: Node, pairs: Mapping[Node, tuple[str, str]], letters: Mapping[str, tuple[str, ...]]
-) -> None:
-    """How the derivative leaves below a line are spelled."""
-    for node in toposort([root]):
-        if node in pairs:
-            top, below = pairs[node]
-            words.derivatives[node] = (top, len(letters[top]), ((below, len(letters[below])),))
-            words.hints[node] = letters[top] + letters[below]
-
-
-def distinct_letters(hints: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Letters like the hints, no two of them equal."""
-    taken: set[str] = set()
-    found = []
-    for own in hints:
-        letters = []
-        for hint in own:
-            letters.append(fresh(hint, taken))
-            taken.add(letters[-1])
-        found.append(tuple(letters))
-    return found
-
-
-def closed_lines(program: Program, wanted: Sequence[Term], extra: Mapping[str, str]) -> list[ast.Statement]:
-    """Higher and directional derivatives, each as one claim in inputs and names of the program."""
-    if not wanted:
-        return []
-    definitions = program.definitions()
-    names = list(program.bodies)
-    graph = Graph.of(definitions, [*wanted, *map(Term, names)], ALL_LAWS)
-    found = graph.nodes(list)
-    nodes, values = found[: len(wanted)], found[len(wanted) :]
-    called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
-    words = program.vocabulary
-    for name, like in extra.items():
-        words.hints[input_(name, program.checked.shapes[like])] = program.letters[like]
-    written: list[ast.Statement] = []
-    for t, node in zip(wanted, substitute(nodes, called), strict=True):
-        left, letters = directional(program, t)
-        written.append(ast.Claim((left, formula(node, letters, words))))
-    return written
-
-
-def directional(program: Program, t: Term) -> tuple[ast.Expr, tuple[str, ...]]:
-    """The left side of a term's claim, and the letters of its free axes: G[I] ∂Y[I]/∂x[k], ∂Y[i]/∂x[K] V[K]."""
-    moved = [name for name, _ in t.tangents]
-    letters = distinct_letters(program.letters[name] for name in (t.of, *t.wrt, *moved))
-    above, below, along = letters[0], letters[1 : 1 + len(t.wrt)], letters[1 + len(t.wrt) :]
-    top = tuple(x.capitalize() for x in above) if t.cotangent else above
-    wrt = [indexed(name, own) for name, own in zip(t.wrt, below, strict=True)]
-    free = tuple(x for own in ([] if t.cotangent else [above]) + below for x in own)
-    products: list[ast.Expr] = []
-    for (name, tangent), own in zip(t.tangents or (("", ""),), along or [()], strict=True):
-        capitals = tuple(x.capitalize() for x in own)
-        slope = ast.Derivative(indexed(t.of, top), (*wrt, *([indexed(name, capitals)] if name else ())))
-        factors: list[ast.Expr] = [indexed(t.cotangent, top)] if t.cotangent else []
-        factors += [slope, *([indexed(tangent, capitals)] if tangent else ())]
-        products.append(ast.Product(tuple(factors), (False,) * len(factors)) if len(factors) > 1 else slope)
-    return (ast.Sum(tuple(products), (1,) * len(products)) if len(products) > 1 else products[0]), free
-
-
-def indexed(name: str, letters: Sequence[str]) -> ast.Tensor:
-    return ast.Tensor(name, tuple(map(ast.Index, letters)))
-
-
-def make_kernel(
-    program: Program,
-    tree: Tree,
-    extra: Mapping[str, str],
-    *,
-    backend: str = "numpy",
-    optimize: str = "auto",
-    memory_limit: int | None = None,
-    sizes: Mapping[str, Any] | None = None,
-    functions: Mapping[str, Any] | None = None,
-    strict: bool = False,
-    check_finite: bool = False,
-) -> Kernel:
-    """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name.
-
-    `functions` binds opaque functions to functions of the language; `strict` leaves out laws that hold for finite
-    values only.
-    """
-    options = {
-        "backend": backend,
-        "optimize": optimize,
-        "memory_limit": memory_limit,
-        "sizes": sizes,
-        "functions": functions,
-        "strict": strict,
-        "check_finite": check_finite,
-    }
-    with paused():
-        laws = EXACT_LAWS if strict else ALL_LAWS
-        definitions = program.definitions(laws).bound(functions or {})
-        graph = Graph.of(definitions, list(terms(tree)), laws)
-        plain = graph.nodes(list)
-    several = graph.has_products()
-
-    def build(env: Env) -> list[Node]:
-        return graph.nodes(lambda roots: associate(roots, Guessed(env), optimize)) if several else plain
-
-    shapes: dict[str, Shape] = {name: program.checked.shapes[name] for name in program.inputs}
-    shapes |= {name: program.checked.shapes[like] for name, like in extra.items()}
-    hints = {**program.letters, **{name: program.letters[like] for name, like in extra.items()}}
-    read = read_inputs(plain, shapes)
-    return Kernel(
-        inputs={name: hints[name] for name in read},
-        shapes={name: shapes[name] for name in read},
-        build=build,
-        pack=packer(tree),
-        known=frozenset(shapes) - set(read),
-        explain_mismatch=lambda actual: size_mismatch(program.checked, actual),
-        backend=backend,
-        optimize=optimize,
-        memory_limit=memory_limit,
-        sizes=sizes,
-        check_finite=check_finite,
-        wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
-        recipe=(made_again, (program, tree, dict(extra), options)),
-    )
-
-
-def made_again(program: Program, tree: Tree, extra: Mapping[str, str], options: Mapping[str, Any]) -> Kernel:
-    """The kernel of a pickle: planned and compiled anew, never loaded."""
-    return make_kernel(program, tree, extra, **options)
-
-
-def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:
-    """The inputs whose entries, or whose sizes alone, the outputs need, in the program's order."""
-    below = toposort(outputs)
-    named = {node.name for node in below if isinstance(node, Input)}
-    symbols = {s for node in below for d in sizes_of(node) for s in d.symbols}
-    known = {s for name in named for s in decided(shapes[name])}
-    read = []
-    for name, shape in shapes.items():
-        own = decided(shape)
-        if name in named or own & (symbols - known):
-            read.append(name)
-            known |= own
-    return read
-
-
-def decided(shape: Shape) -> set[str]:
-    """The size symbols that an array of this shape decides by itself."""
-    return {s for d in shape if (s := single_symbol(d)) is not None}
-
-
-def sizes_of(node: Node) -> Iterable[Dim]:
-    """Sizes that a node needs to know beside those of its operands."""
-    yield from node.shape
-    if isinstance(node, Add):
-        yield from (d for coef in node.coefs for d, _ in coef.sizes)
-    if isinstance(node, Call):
-        yield from (p for p in node.params if isinstance(p, Dim))
-
-
-class Guessed(dict[str, int]):
-    """Sizes where those that the results do not depend on are guessed: they only rank orders of products."""
-
-    def __missing__(self, symbol: str) -> int:
-        return NOMINAL_SIZE
 
 
 class Expr:

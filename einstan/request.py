@@ -13,6 +13,8 @@ from typing import Any
 from .bind import bind
 from .derive import derive, identity
 from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
+from .rules import simplify, simplify_exactly
+from .stabilise import stabilise, stabilise_exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Laws:
 
     stabilise: Stage
     simplify: Stage
+
+
+ALL_LAWS = Laws(stabilise, simplify)
+EXACT_LAWS = Laws(stabilise_exactly, simplify_exactly)
 
 
 @dataclass(frozen=True, slots=True)

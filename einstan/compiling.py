@@ -1,0 +1,115 @@
+"""compiling: definitions and a tree of terms -> a Kernel that builds their nodes for the sizes of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .arrays import NOMINAL_SIZE
+from .collector import paused
+from .dims import Dim, Env, single_symbol
+from .ir import Add, Call, Input, Node, Shape, toposort
+from .kernel import Kernel
+from .order import associate
+from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a kernel is made.
+
+    `sizes` are nominal ones, for what a kernel tells before its first call. `functions` binds opaque functions to
+    functions of the language. `strict` leaves out laws that hold for finite values only. `memory_limit` is in bytes.
+    """
+
+    backend: str = "numpy"
+    optimize: str = "auto"
+    memory_limit: int | None = None
+    sizes: Mapping[str, Any] | None = None
+    functions: Mapping[str, Any] | None = None
+    strict: bool = False
+    check_finite: bool = False
+
+    @property
+    def laws(self) -> Laws:
+        return EXACT_LAWS if self.strict else ALL_LAWS
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a kernel may be given: shapes and axis letters of the inputs, and who words a mismatch of sizes."""
+
+    shapes: dict[str, Shape]
+    hints: dict[str, tuple[str, ...]]
+    explain: Callable[[dict[str, tuple[int, ...]]], Exception | None]
+
+
+def kernel_of(
+    definitions: Definitions,
+    tree: Tree,
+    signature: Signature,
+    options: Options,
+    recipe: tuple[Callable[..., Kernel], tuple[Any, ...]],
+) -> Kernel:
+    """The kernel of a tree of terms; `recipe` is how a pickle makes it again."""
+    with paused():
+        graph = Graph.of(definitions.bound(options.functions or {}), list(terms(tree)), options.laws)
+        plain = graph.nodes(list)
+    several = graph.has_products()
+
+    def build(env: Env) -> list[Node]:
+        return graph.nodes(lambda roots: associate(roots, Guessed(env), options.optimize)) if several else plain
+
+    read = read_inputs(plain, signature.shapes)
+    return Kernel(
+        inputs={name: signature.hints[name] for name in read},
+        shapes={name: signature.shapes[name] for name in read},
+        build=build,
+        pack=packer(tree),
+        known=frozenset(signature.shapes) - set(read),
+        explain_mismatch=signature.explain,
+        backend=options.backend,
+        optimize=options.optimize,
+        memory_limit=options.memory_limit,
+        sizes=options.sizes,
+        check_finite=options.check_finite,
+        wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
+        recipe=recipe,
+    )
+
+
+def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:
+    """The inputs whose entries, or whose sizes alone, the outputs need, in the program's order."""
+    below = toposort(outputs)
+    named = {node.name for node in below if isinstance(node, Input)}
+    symbols = {s for node in below for d in sizes_of(node) for s in d.symbols}
+    known = {s for name in named for s in decided(shapes[name])}
+    read = []
+    for name, shape in shapes.items():
+        own = decided(shape)
+        if name in named or own & (symbols - known):
+            read.append(name)
+            known |= own
+    return read
+
+
+def decided(shape: Shape) -> set[str]:
+    """The size symbols that an array of this shape decides by itself."""
+    return {s for d in shape if (s := single_symbol(d)) is not None}
+
+
+def sizes_of(node: Node) -> Iterable[Dim]:
+    """Sizes that a node needs to know beside those of its operands."""
+    yield from node.shape
+    if isinstance(node, Add):
+        yield from (d for coef in node.coefs for d, _ in coef.sizes)
+    if isinstance(node, Call):
+        yield from (p for p in node.params if isinstance(p, Dim))
+
+
+class Guessed(dict[str, int]):
+    """Sizes where those that the results do not depend on are guessed: they only rank orders of products."""
+
+    def __missing__(self, symbol: str) -> int:
+        return NOMINAL_SIZE

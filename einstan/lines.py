@@ -1,0 +1,98 @@
+"""lines: derivatives as statements of the language: claims, and short names before their first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from . import claims
+from .ir import Node, input_, name_, substitute, toposort
+from .request import ALL_LAWS, Definitions, Graph, Term
+from .show.formula import Vocabulary, Writer, formula, fresh
+from .syntax import ast
+
+Letters = Mapping[str, tuple[str, ...]]  # of the axes of every name
+
+
+def claim_lines(
+    program: claims.Statements, letters: Letters, words: Vocabulary, of: str, wrt: Sequence[str]
+) -> list[ast.Statement]:
+    """The sweep's lines as statements."""
+    found = claims.sweep(program, of, wrt)
+    letters = dict(letters)
+    written: list[ast.Statement] = []
+    for line in found.lines:
+        if line.wrt is None:
+            letters[line.name] = Writer(words).distinct_hints(line.node)
+            words.hints[name_(line.name, line.node.shape)] = letters[line.name]
+        learn_derivatives(words, line.node, found.derivatives, letters)
+        if line.wrt is None:
+            body = formula(line.node, letters[line.name], words)
+            written.append(ast.Definition(indexed(line.name, letters[line.name]), body))
+        else:
+            above, below = distinct_letters(letters[name] for name in (of, line.wrt))
+            left = ast.Derivative(indexed(of, above), (indexed(line.wrt, below),))
+            written.append(ast.Claim((left, formula(line.node, above + below, words))))
+    return written
+
+
+def learn_derivatives(words: Vocabulary, root: Node, pairs: Mapping[Node, tuple[str, str]], letters: Letters) -> None:
+    """How the derivative leaves below a line are spelled."""
+    for node in toposort([root]):
+        if node in pairs:
+            top, below = pairs[node]
+            words.derivatives[node] = (top, len(letters[top]), ((below, len(letters[below])),))
+            words.hints[node] = letters[top] + letters[below]
+
+
+def distinct_letters(hints: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Letters like the hints, no two of them equal."""
+    taken: set[str] = set()
+    found = []
+    for own in hints:
+        letters = []
+        for hint in own:
+            letters.append(fresh(hint, taken))
+            taken.add(letters[-1])
+        found.append(tuple(letters))
+    return found
+
+
+def closed_lines(
+    program: Definitions, letters: Letters, words: Vocabulary, wanted: Sequence[Term], extra: Mapping[str, str]
+) -> list[ast.Statement]:
+    """Higher and directional derivatives, each as one claim in inputs and names of the program."""
+    if not wanted:
+        return []
+    names = list(program.bodies)
+    found = Graph.of(program, [*wanted, *map(Term, names)], ALL_LAWS).nodes(list)
+    nodes, values = found[: len(wanted)], found[len(wanted) :]
+    called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
+    for name, like in extra.items():
+        words.hints[input_(name, program.leaves[like].shape)] = letters[like]
+    written: list[ast.Statement] = []
+    for t, node in zip(wanted, substitute(nodes, called), strict=True):
+        left, free = directional(letters, t)
+        written.append(ast.Claim((left, formula(node, free, words))))
+    return written
+
+
+def directional(own: Letters, t: Term) -> tuple[ast.Expr, tuple[str, ...]]:
+    """The left side of a term's claim, and the letters of its free axes: G[I] ∂Y[I]/∂x[k], ∂Y[i]/∂x[K] V[K]."""
+    moved = [name for name, _ in t.tangents]
+    letters = distinct_letters(own[name] for name in (t.of, *t.wrt, *moved))
+    above, below, along = letters[0], letters[1 : 1 + len(t.wrt)], letters[1 + len(t.wrt) :]
+    top = tuple(x.capitalize() for x in above) if t.cotangent else above
+    wrt = [indexed(name, axes) for name, axes in zip(t.wrt, below, strict=True)]
+    free = tuple(x for axes in ([] if t.cotangent else [above]) + below for x in axes)
+    products: list[ast.Expr] = []
+    for (name, tangent), axes in zip(t.tangents or (("", ""),), along or [()], strict=True):
+        capitals = tuple(x.capitalize() for x in axes)
+        slope = ast.Derivative(indexed(t.of, top), (*wrt, *([indexed(name, capitals)] if name else ())))
+        factors: list[ast.Expr] = [indexed(t.cotangent, top)] if t.cotangent else []
+        factors += [slope, *([indexed(tangent, capitals)] if tangent else ())]
+        products.append(ast.Product(tuple(factors), (False,) * len(factors)) if len(factors) > 1 else slope)
+    return (ast.Sum(tuple(products), (1,) * len(products)) if len(products) > 1 else products[0]), free
+
+
+def indexed(name: str, letters: Sequence[str]) -> ast.Tensor:
+    return ast.Tensor(name, tuple(map(ast.Index, letters)))
