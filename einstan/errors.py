@@ -29,12 +29,6 @@ class EinstanError(ValueError):
         parts = [self.message, caret(self.source, self.spans), self.repair]
         return clip("\n".join(part for part in parts if part))
 
-    def at(self, source: str, *spans: Span) -> EinstanError:
-        """The same error, placed in a text; a place that is known already is kept."""
-        if not self.spans and spans:
-            self.source, self.spans = source, spans
-        return self
-
 
 class EinstanSyntaxError(EinstanError, SyntaxError):
     """The text is not a formula."""

@@ -32,6 +32,7 @@ from .prims.reduce import ALONG
 from .prims.scalar import COMPARISONS, COMPOSED, POWER, SCALAR, power
 from .prims.shape import concat, part
 from .rules import number_of
+from .show.text import show_expr
 from .syntax import ast
 from .syntax.check import Checked, Scope
 
@@ -174,8 +175,6 @@ def derivative_top(lo: Lowering, e: ast.Derivative) -> Value:
 
 
 def numerator_text(numerator: ast.Expr) -> str:
-    from .show.text import show_expr
-
     return numerator.name if isinstance(numerator, ast.Tensor) else show_expr(numerator)
 
 

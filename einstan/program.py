@@ -17,7 +17,7 @@ from .ir import Input, Name, Node, pattern
 from .kernel import Kernel
 from .lines import claim_lines, closed_lines
 from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
-from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, terms
+from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, derivative_leaves, terms
 from .rules import simplify
 from .show.formula import Vocabulary, fresh
 from .show.text import show_module, show_statement
@@ -143,6 +143,11 @@ class Program:
         bodies = self.bodies if laws is ALL_LAWS else self.lowered(laws.simplify)
         found = {node: (d.numerator, d.denominators) for node, d in self.derivatives.items()}
         return Definitions(self.leaves, bodies, found)
+
+    def holds_derivatives(self, name: str) -> bool:
+        """Whether a formula below the name holds a derivative, which depends on more than the formulas show."""
+        definitions = self.definitions()
+        return bool(definitions.derivatives) and bool(derivative_leaves(definitions, [self.leaves[name]]))
 
     @cached_property
     def letters(self) -> dict[str, tuple[str, ...]]:
@@ -298,7 +303,7 @@ class Derived(Program):
         chains: dict[str, list[str]] = {}
         closed: list[Term] = []
         for t in terms(self.tree):
-            if len(t.wrt) == 1 and t.cotangent is None and not t.tangents:
+            if len(t.wrt) == 1 and t.cotangent is None and not t.tangents and not self.base.holds_derivatives(t.of):
                 chains.setdefault(t.of, []).append(t.wrt[0])
             elif t.wrt or t.tangents:
                 closed.append(t)

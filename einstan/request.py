@@ -124,9 +124,10 @@ class Graph:
         derived: dict[Node, Node] = {}
         for leaf, top in self.numerators.items():
             wanted = [Term("", self.program.derivatives[leaf][1])]
-            (derived[leaf],) = self.derivatives(wanted, {"": top}, derived, associate)
+            (derived[leaf],), _ = self.derivatives(wanted, {"": top}, derived, associate)
         values = {t.of: self.values[self.program.leaves[t.of]] for t in self.wanted}
-        return self.simplify(self.derivatives(self.wanted, values, derived, associate))
+        found, kept = self.derivatives(self.wanted, values, derived, associate)
+        return self.simplify(inline(found, kept))
 
     def has_products(self) -> bool:
         """Whether any product has three factors or more, so that sizes decide the order."""
@@ -136,8 +137,8 @@ class Graph:
 
     def derivatives(
         self, wanted: Sequence[Term], values: Mapping[str, Node], derived: Mapping[Node, Node], associate: Stage
-    ) -> list[Node]:
-        """The terms, one sweep for all that are derivatives of one node."""
+    ) -> tuple[list[Node], dict[Node, Node]]:
+        """The terms, one sweep for all that are derivatives of one node; and what their kept names stand for."""
         roots = iter(associate(inline([*values.values(), *self.kept.values()], derived)))
         grown = {Term(name): next(roots) for name in values}
         kept = {leaf: next(roots) for leaf in self.kept}
@@ -150,7 +151,7 @@ class Graph:
                 found = derive(y, seed, [self.program.leaves[name] for name in names], kept)
                 for name, node in zip(names, found, strict=True):
                     grown[Term(below.of, (*below.wrt, name), below.cotangent)] = node
-        return inline([self.along(grown[Term(t.of, t.wrt, t.cotangent)], t.tangents, kept) for t in wanted], kept)
+        return [self.along(grown[Term(t.of, t.wrt, t.cotangent)], t.tangents, kept) for t in wanted], kept
 
     def along(self, y: Node, tangents: Sequence[tuple[str, str]], kept: Mapping[Node, Node]) -> Node:
         """Σ ∂y/∂W · V: the derivative, in the cotangent G, of ⟨∂⟨G, y⟩/∂W, V⟩."""

@@ -209,3 +209,23 @@ def test_everything_pickles_by_value(p: es.Program) -> None:
     same, slopes_again = pickle.loads(pickle.dumps(k))(**DATA)
     assert same == value and slopes_again["W"].tolist() == slopes["W"].tolist()
     assert pickle.loads(pickle.dumps(p["Y"])).node is p["Y"].node
+
+
+NESTED = """
+Y[i] = tanh(x[i])
+L = Y[I]^3 1[I]
+g[i] = ∂L/∂Y[i]
+m = g[I] g[I]
+"""
+
+
+@pytest.mark.parametrize(("wrt", "chain"), [("Y", lambda y: 1), ("x", lambda y: 1 - y**2)])
+def test_a_formula_with_a_derivative_in_it_is_differentiated(wrt: str, chain) -> None:
+    """m = Σ (3 Y²)²: the derivative term depends on Y, for kernels and for the printed line."""
+    q, x = es.parse(NESTED), np.array([0.3, -0.7])
+    y = np.tanh(x)
+    slope = q.grad("m", wrt)
+    line = str(slope).splitlines()[-1]
+    np.testing.assert_allclose(slope.run(x=x), 36 * y**3 * chain(y), rtol=1e-12)
+    read = es.parse(f"{q}\n{line.replace(f'∂m/∂{wrt}', 'printed')}")
+    np.testing.assert_allclose(read.run("printed", x=x), 36 * y**3 * chain(y), rtol=1e-12)
