@@ -23,13 +23,17 @@ from .show.formula import Vocabulary, fresh
 from .show.text import show_module, show_statement
 from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
+from .syntax.lexer import LIMITS, Limits
 from .syntax.parser import parse_expression, parse_module
 
 
-def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] = ()) -> Program:
+def parse(
+    text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] = (), limits: Limits = LIMITS
+) -> Program:
     """Read a program in Einstan notation (text, or LaTeX forms mixed in).
 
-    `labels` are letters that are part of names when they stand as subscripts (`"f g m"`).
+    `labels` are letters that are part of names when they stand as subscripts (`"f g m"`); `limits` say how much is
+    read (`Limits(text=10**8)`).
     Raises an EinstanError with a caret where the text is not a program.
 
     >>> p = parse("Z[b,j] = X[b,K] W[K,j] + c[j]")
@@ -40,7 +44,7 @@ def parse(text: str, labels: str | Iterable[str] = "", functions: Sequence[Any] 
         raise EinstanError("Functions given as formulas are not built yet.", "Bind its name in compile.")
     letters = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
     with paused():
-        return Program(check(parse_module(text, letters)))
+        return Program(check(parse_module(text, letters, limits)))
 
 
 class Program:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..errors import EinstanSyntaxError, Span
+from ..errors import EinstanError, EinstanSyntaxError, Span
 from . import words
 
-MAX_TEXT = 1_000_000
-MAX_BRACKETS = 1_000
-MAX_DIGITS = 400
+MAX_DIGITS = 2_000
 
 WORD, NUMBER, SYMBOL, END, EOF = "word", "number", "symbol", "end", "eof"
 
@@ -46,6 +45,25 @@ PATTERN = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is read: characters of text, levels of brackets, digits of a number and of its exponent's size.
+
+    Python itself writes no number of more than 4,300 digits, so that `digits` has a limit too.
+    """
+
+    text: int = 1_000_000
+    brackets: int = 1_000
+    digits: int = 400
+
+    def __post_init__(self) -> None:
+        if self.digits > MAX_DIGITS:
+            raise EinstanError(f"No limit allows more than {MAX_DIGITS} digits.", "Give the number as an input.")
+
+
+LIMITS = Limits()
+
+
 class Token(NamedTuple):
     """One token. `spaced`: white space stands before it; `whole`: a `\\mathrm{word}`, one index."""
 
@@ -58,13 +76,42 @@ class Token(NamedTuple):
     bold: bool = False
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str, limits: Limits = LIMITS) -> list[Token]:
     """The tokens of `text`; a statement's end is an END, the text's end an EOF."""
-    if len(text) > MAX_TEXT:
+    if len(text) > limits.text:
         raise EinstanSyntaxError(
-            f"The text has {len(text)} characters; at most {MAX_TEXT} are read.", "Split it into several programs."
+            f"The text has {len(text)} characters; at most {limits.text} are read.",
+            "Split it into several programs, or set the limit.",
+            source=text,
+            spans=(Span(limits.text, limits.text + 1),),
         )
-    return list(statement_ends(text, scan(text)))
+    return list(statement_ends(text, bounded(text, scan(text), limits)))
+
+
+def bounded(text: str, raw: Iterator[Token], limits: Limits) -> Iterator[Token]:
+    """The tokens as they are, as long as brackets and numbers keep the limits."""
+    depth = 0
+    for token in raw:
+        if token.kind == NUMBER:
+            check_digits(text, token, limits.digits)
+        elif token.kind == SYMBOL:
+            depth = max(0, depth + (token.text in OPENING) - (token.text in CLOSING))
+            if depth > limits.brackets:
+                raise EinstanSyntaxError(
+                    f"Brackets are nested deeper than {limits.brackets} levels.",
+                    "Name the inner parts in statements of their own.",
+                    source=text,
+                    spans=(token.span,),
+                )
+        yield token
+
+
+def check_digits(text: str, token: Token, digits: int) -> None:
+    mantissa, _, exponent = token.text.lower().partition("e")
+    if len(mantissa) > digits or len(exponent) > len(str(digits)) + 2 or abs(int(exponent or 0)) > digits:
+        raise EinstanSyntaxError(
+            f"A number has at most {digits} digits.", "Give it as an input.", source=text, spans=(token.span,)
+        )
 
 
 def scan(text: str) -> Iterator[Token]:
@@ -90,14 +137,8 @@ def read_word(text: str, match: re.Match[str]) -> Iterator[Token]:
     yield Token(WORD, plain_name(text, match["word"].rstrip("'′’″"), span), span, primes=primes)
 
 
-def read_number(text: str, match: re.Match[str]) -> Iterator[Token]:
-    span = Span(*match.span())
-    mantissa, _, exponent = match["number"].lower().partition("e")
-    if len(mantissa) > MAX_DIGITS or len(exponent) > 5 or abs(int(exponent or 0)) > MAX_DIGITS:
-        raise EinstanSyntaxError(
-            f"A number has at most {MAX_DIGITS} digits.", "Give it as an input.", source=text, spans=(span,)
-        )
-    yield Token(NUMBER, match["number"], span)
+def read_number(_: str, match: re.Match[str]) -> Iterator[Token]:
+    yield Token(NUMBER, match["number"], Span(*match.span()))
 
 
 def read_super(text: str, match: re.Match[str]) -> Iterator[Token]:
@@ -188,13 +229,6 @@ def statement_ends(text: str, raw: Iterator[Token]) -> Iterator[Token]:
             yield line_end
         line_end = None
         depth = max(0, depth + (token.text in OPENING) - (token.text in CLOSING)) if token.kind == SYMBOL else depth
-        if depth > MAX_BRACKETS:
-            raise EinstanSyntaxError(
-                f"Brackets are nested deeper than {MAX_BRACKETS} levels.",
-                "Name the inner parts in statements of their own.",
-                source=text,
-                spans=(token.span,),
-            )
         yield (before := token)
     yield Token(EOF, "", Span(len(text.rstrip()), len(text.rstrip()) + 1), True)
 

@@ -8,23 +8,23 @@ from itertools import pairwise
 from . import words
 from .ast import Claim, Definition, Expr, Fact, Index, Label, Module, SizeIs, Statement, Tensor
 from .expressions import Expressions, run
-from .lexer import END, EOF, NUMBER, WORD, Token, tokens
+from .lexer import END, EOF, LIMITS, NUMBER, WORD, Limits, Token, tokens
 from .words import Bind
 
 
-def parse_module(text: str, labels: Sequence[str] = ()) -> Module:
+def parse_module(text: str, labels: Sequence[str] = (), limits: Limits = LIMITS) -> Module:
     """The statements of `text`; `labels` are letters declared as by `label f, g`.
 
     Raises EinstanSyntaxError, EinstanNameError (x and bold x in one text).
     """
-    parser = Parser(text, labels)
+    parser = Parser(text, labels, limits)
     given = (Label(tuple(labels)),) if labels else ()
     return Module(given + tuple(parser.statements()), text)
 
 
-def parse_expression(text: str, labels: Sequence[str] = ()) -> Expr:
+def parse_expression(text: str, labels: Sequence[str] = (), limits: Limits = LIMITS) -> Expr:
     """The one expression that `text` holds. Raises as `parse_module` does."""
-    parser = Parser(text, labels)
+    parser = Parser(text, labels, limits)
     while parser.peek().kind == END:
         parser.take()
     expr = run(parser.expression(Bind.NONE))
@@ -38,8 +38,8 @@ def parse_expression(text: str, labels: Sequence[str] = ()) -> Expr:
 class Parser(Expressions):
     """Reads statements."""
 
-    def __init__(self, text: str, labels: Sequence[str]) -> None:
-        found = tokens(text)
+    def __init__(self, text: str, labels: Sequence[str], limits: Limits = LIMITS) -> None:
+        found = tokens(text, limits)
         super().__init__(text, found, [*labels, *declared_labels(found)])
 
     # ---------------------------------------------------------------- statements

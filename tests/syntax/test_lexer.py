@@ -3,7 +3,7 @@
 import pytest
 
 from einstan.errors import EinstanSyntaxError
-from einstan.syntax.lexer import END, EOF, MAX_BRACKETS, MAX_TEXT, tokens
+from einstan.syntax.lexer import END, EOF, LIMITS, tokens
 
 
 def spell(text):
@@ -78,8 +78,8 @@ ERRORS = [
     ("a = " + "1" * 401, "400 digits"),
     ("a = 1e999", "400 digits"),
     ("a = 1e" + "9" * 400, "400 digits"),
-    ("(" * (MAX_BRACKETS + 1), "1000 levels"),
-    ("a" * (MAX_TEXT + 1), "1000000"),
+    ("(" * (LIMITS.brackets + 1), "1000 levels"),
+    ("a" * (LIMITS.text + 1), "1000000"),
     ("½", "is not a name"),
     ("٣", "U+0663"),
 ]
@@ -91,4 +91,4 @@ def test_errors(text, said):
         tokens(text)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 2_000
-    assert len(text) > MAX_TEXT or caught.value.spans
+    assert caught.value.spans
