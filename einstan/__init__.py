@@ -15,8 +15,27 @@ from .errors import (
     EinstanSyntaxError,
     MissingBackendError,
 )
+from .expr import Expr
 from .kernel import Kernel
-from .program import Derived, Expr, Program, parse
+from .language import (
+    FUNCTIONS,
+    Function,
+    concat,
+    d,
+    delta,
+    equal,
+    group,
+    indices,
+    odot,
+    ones,
+    opaque,
+    pi,
+    program,
+    size,
+    tensors,
+    zeros,
+)
+from .program import Derived, Program, parse
 
 __version__ = "0.1.0"
 
@@ -32,5 +51,30 @@ __all__ = [
     "Kernel",
     "MissingBackendError",
     "Program",
+    "concat",
+    "d",
+    "delta",
+    "equal",
+    "group",
+    "indices",
+    "odot",
+    "ones",
+    "opaque",
     "parse",
+    "pi",
+    "program",
+    "size",
+    "tensors",
+    "zeros",
 ]
+
+
+def __getattr__(name: str) -> Function:
+    """The functions of the language: es.tanh(x), es.sum[k](x[k])."""
+    if name not in FUNCTIONS:
+        raise AttributeError(f"module 'einstan' has no attribute {name!r}")
+    return FUNCTIONS[name]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *FUNCTIONS])

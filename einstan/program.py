@@ -1,4 +1,4 @@
-"""program: Program and Expr, what users hold; their methods are the only ones that call the stages."""
+"""program: Program, what users hold; its methods are the only ones that call the stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from .claims import Statements
 from .collector import paused
 from .compiling import Options, Signature, kernel_of
 from .dims import Dim
-from .errors import EinstanDerivativeError, EinstanError, EinstanNameError
+from .errors import EinstanDerivativeError, EinstanNameError
+from .expr import Expr
+from .functions import functions_of
 from .ir import Input, Name, Node, pattern
 from .kernel import Kernel
 from .lines import claim_lines, closed_lines
@@ -25,6 +27,7 @@ from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
 from .syntax.lexer import LIMITS, Limits
 from .syntax.parser import parse_expression, parse_module
+from .syntax.roster import names_in
 
 
 def parse(
@@ -33,18 +36,16 @@ def parse(
     """Read a program in Einstan notation (text, or LaTeX forms mixed in).
 
     `labels` are letters that are part of names when they stand as subscripts (`"f g m"`); `limits` say how much is
-    read (`Limits(text=10**8)`).
+    read (`Limits(text=10**8)`); `functions` are those of `es.function` that the text calls.
     Raises an EinstanError with a caret where the text is not a program.
 
     >>> p = parse("Z[b,j] = X[b,K] W[K,j] + c[j]")
     >>> p.inputs
     {'X': ('b', 'k'), 'W': ('k', 'j'), 'c': ('j',)}
     """
-    if functions:
-        raise EinstanError("Functions given as formulas are not built yet.", "Bind its name in compile.")
     letters = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
     with paused():
-        return Program(check(parse_module(text, letters, limits)))
+        return Program(check(parse_module(text, letters, limits), formulas=functions_of(functions)))
 
 
 class Program:
@@ -67,20 +68,40 @@ class Program:
 
     def __getitem__(self, name: str) -> Expr:
         self.require(name, self.checked.definitions, "defines")
-        return Expr(self, name)
+        indices = self.checked.definitions[name].target.indices
+        return Expr(self, ast.Tensor(name, indices))
 
     def expr(self, text: str) -> Expr:
         """An expression read in this program's context; its axes are in order of first appearance."""
         tree = parse_expression(text, self.checked.labels)
-        _, axes = check_expression(tree, self.checked, text)
-        taken = {*self.names, *self.inputs}
-        name = next(x for x in ("expr", *(f"expr{n}" for n in range(1, len(taken) + 2))) if x not in taken)
-        target = ast.Tensor(name, tuple(map(ast.Index, axes)))
-        return Expr(self.extended([ast.Definition(target, tree)]), name)
+        check_expression(tree, self.checked, text)
+        return Expr(self, tree)
+
+    def reading(self, text: str, functions: Sequence[Any] = ()) -> Program:
+        """This program and the statements of `text`, which may use its names and labels."""
+        module = parse_module(text, self.checked.labels)
+        own = tuple(s for s in module.statements if not isinstance(s, ast.Label))
+        return Program(check(ast.Module(own, text), self.checked, functions_of(functions)))
+
+    def below(self, name: str) -> Program:
+        """The program of this name alone: its definition, and those that it needs."""
+        needed = {name}
+        for other in reversed(self.checked.order):
+            if other in needed:
+                needed.update(names_in(self.checked.definitions[other].body))
+        module = self.checked.module
+        kept = (s for s in module.statements if isinstance(s, ast.Label | ast.SizeIs))
+        definitions = (self.checked.definitions[other] for other in self.checked.order if other in needed)
+        return Program(check(ast.Module((*kept, *definitions), module.source), formulas=self.formulas))
 
     def extended(self, statements: Sequence[ast.Statement]) -> Program:
         module = self.checked.module
-        return Program(check(ast.Module((*module.statements, *statements), module.source)))
+        return Program(check(ast.Module((*module.statements, *statements), module.source), formulas=self.formulas))
+
+    @property
+    def formulas(self) -> tuple[Any, ...]:
+        """The functions whose formula is known, as they were given to `parse`."""
+        return tuple(self.checked.formulas.values())
 
     def __str__(self) -> str:
         return show_module(self.checked.module)
@@ -97,7 +118,7 @@ class Program:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Programs pickle as their text."""
-        return parse, (str(self),)
+        return parse, (str(self), "", self.formulas)
 
     @cached_property
     def content(self) -> tuple[object, ...]:
@@ -324,6 +345,55 @@ class Derived(Program):
     def __reduce__(self) -> tuple[Any, ...]:
         return Derived, (self.base, self.tree, self.extra)
 
+    # -- derivatives of derivatives: without `of`, of everything that this one holds
+
+    def grad(self, of: str | None = None, wrt: str | Sequence[str] = ()) -> Derived:
+        """∂/∂name of what this derivative holds: `p.grad("L", wrt="x").grad(wrt="x")`."""
+        return self.jacobian(wrt=wrt) if of is None else super().grad(of, wrt)
+
+    def jacobian(self, of: str | None = None, wrt: str | Sequence[str] = ()) -> Derived:
+        """The axes of the derivative, then those of the name; any order by repetition."""
+        if of is not None:
+            return super().jacobian(of, wrt)
+        return self.grown(wrt, lambda t: self.branches(wrt, lambda name: replace(t, wrt=(*t.wrt, name))))
+
+    def hessian(self, of: str | None = None, wrt: str | Sequence[str] = ()) -> Derived:
+        """The axes of the derivative, then those of the two names."""
+        return self.jacobian(wrt=wrt).jacobian(wrt=wrt) if of is None else super().hessian(of, wrt)
+
+    def jvp(
+        self, of: str | None = None, wrt: str | Sequence[str] = (), tangent: str | Mapping[str, str] = ""
+    ) -> Derived:
+        """The directional derivative of what this derivative holds."""
+        if of is not None:
+            return super().jvp(of, wrt, tangent)
+        if any(t.tangents for t in terms(self.tree)):
+            raise EinstanDerivativeError("This is a directional derivative already.", "Differentiate it by names.")
+        pairs = self.tangents(wrt, tangent)
+        return self.grown(wrt, lambda t: replace(t, tangents=pairs), {v: name for name, v in pairs})
+
+    def vjp(self, of: str | None = None, wrt: str | Sequence[str] = (), cotangent: str = "") -> Derived:
+        """Σ cotangent · ∂/∂name of the one derivative held; the cotangent has its axes."""
+        return self.alone.vjp(wrt, cotangent) if of is None else super().vjp(of, wrt, cotangent)
+
+    @property
+    def alone(self) -> Expr:
+        """The one derivative that this holds, as an expression."""
+        line = self.lines[-1]
+        if not isinstance(self.tree, Term) or not isinstance(line, ast.Claim) or self.extra:
+            raise EinstanDerivativeError("This holds several derivatives.", "Take one of them by one name.")
+        return Expr(self.base, line.forms[0])
+
+    def grown(self, wrt: str | Sequence[str], more: Any, extra: Mapping[str, str] | None = None) -> Derived:
+        """The derivatives with every term replaced by what `more` makes of it."""
+        names = [wrt] if isinstance(wrt, str) else list(wrt)
+        if not names:
+            raise EinstanNameError("A derivative is by names.", 'Write wrt="W" or wrt=["W", "c"].')
+        of = next(terms(self.tree)).of
+        return self.base.derived(of, names, mapped(self.tree, more), {**self.extra, **(extra or {})})
+
+    # -- running
+
     def compile(self, **options: Any) -> Kernel:  # type: ignore[override]
         """A kernel that gives the derivatives: an array, a dict for a list, (value, that) for value_and_grad."""
         return self.base.kernel(self.tree, self.extra, Options(**options))
@@ -332,50 +402,10 @@ class Derived(Program):
         return self.compile()(**arrays)
 
 
-class Expr:
-    """A name of a program with all its verbs: `p["Y"].grad(wrt="W")`."""
-
-    def __init__(self, program: Program, name: str) -> None:
-        self.program, self.name = program, name
-
-    @property
-    def node(self) -> Node:
-        """What it stands for, with inputs and names as leaves; equal expressions are one object."""
-        return self.program.bodies[self.name]
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        return self.program.letters[self.name]
-
-    def __str__(self) -> str:
-        return show_statement(self.program.checked.definitions[self.name])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def grad(self, wrt: str | Sequence[str]) -> Derived:
-        return self.program.grad(self.name, wrt)
-
-    def value_and_grad(self, wrt: str | Sequence[str]) -> Derived:
-        return self.program.value_and_grad(self.name, wrt)
-
-    def jacobian(self, wrt: str | Sequence[str]) -> Derived:
-        return self.program.jacobian(self.name, wrt)
-
-    def hessian(self, wrt: str | Sequence[str]) -> Derived:
-        return self.program.hessian(self.name, wrt)
-
-    def vjp(self, wrt: str | Sequence[str], cotangent: str) -> Derived:
-        return self.program.vjp(self.name, wrt, cotangent)
-
-    def jvp(self, wrt: str | Sequence[str], tangent: str | Mapping[str, str]) -> Derived:
-        return self.program.jvp(self.name, wrt, tangent)
-
-    def hvp(self, wrt: str | Sequence[str], vector: str | Mapping[str, str]) -> Derived:
-        return self.program.hvp(self.name, wrt, vector)
-
-    def compile(self, **options: Any) -> Kernel:
-        return self.program.compile(self.name, **options)
-
-    def run(self, /, **arrays: Any) -> Any:
-        return self.program.run(self.name, **arrays)
+def mapped(tree: Tree, more: Any) -> Tree:
+    """A tree with every term replaced."""
+    if isinstance(tree, Term):
+        return more(tree)
+    if isinstance(tree, dict):
+        return {name: mapped(branch, more) for name, branch in tree.items()}
+    return tuple(mapped(branch, more) for branch in tree)

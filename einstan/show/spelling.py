@@ -10,6 +10,8 @@ from ..syntax import ast, words
 
 HALF = Fraction(1, 2)
 
+Shown = dict[int, frozenset[str]]  # the index letters that each expression shows, by id
+
 
 def raised(base: ast.Expr, q: Fraction) -> ast.Expr:
     if q == 1:
@@ -69,31 +71,39 @@ def occurrences(expr: ast.Expr) -> list[str]:
 
 def shown(root: ast.Expr) -> frozenset[str]:
     """The index letters that are free or open in an expression that stands alone."""
-    found: dict[int, frozenset[str]] = {}
+    return shown_below(root)[id(root)]
+
+
+def shown_below(root: ast.Expr) -> Shown:
+    """The same for every expression below, by id."""
+    found: Shown = {}
     for e in ast.postorder(root):
-        below = frozenset[str]().union(*(found[id(c)] for c in e.children))
         rule = SHOWN.get(type(e))
-        found[id(e)] = below if rule is None else rule(e, below)
-    return found[id(root)]
+        found[id(e)] = union_of(e, found) if rule is None else rule(e, found)
+    return found
 
 
-def shown_by_leaf(e: ast.Expr, below: frozenset[str]) -> frozenset[str]:
+def union_of(e: ast.Expr, found: Shown) -> frozenset[str]:
+    return frozenset[str]().union(*(found[id(c)] for c in e.children))
+
+
+def shown_by_leaf(e: ast.Expr, found: Shown) -> frozenset[str]:
     names = occurrences(e)
     return frozenset(x for x in names if x[0].islower() or names.count(x) == 1)
 
 
-def shown_by_product(e: ast.Product, below: frozenset[str]) -> frozenset[str]:
+def shown_by_product(e: ast.Product, found: Shown) -> frozenset[str]:
     """A capital in two places is summed."""
     names: list[str] = []
     for factor in e.factors:
-        inner = factor.body if isinstance(factor, ast.Group) else factor
-        names.extend(occurrences(factor) if inner is factor else sorted(shown(inner)))
+        leaf = isinstance(factor, ast.Tensor | ast.Filled | ast.Derivative)
+        names.extend(occurrences(factor) if leaf else sorted(found[id(factor)]))
     return frozenset(x for x in names if x[0].islower() or names.count(x) == 1)
 
 
-def shown_by_call(e: ast.Call, below: frozenset[str]) -> frozenset[str]:
+def shown_by_call(e: ast.Call, found: Shown) -> frozenset[str]:
     """Reduced letters vanish, those of a softmax stay, those of an unknown function are new and its capitals go in."""
-    along = frozenset(index.name for index in e.along or ())
+    along, below = frozenset(index.name for index in e.along or ()), union_of(e, found)
     if e.name in words.REDUCTIONS and e.along is not None:
         return below - along
     if e.name in words.FUNCTIONS or e.along is None:
@@ -101,11 +111,11 @@ def shown_by_call(e: ast.Call, below: frozenset[str]) -> frozenset[str]:
     return frozenset(x for x in below if x[0].islower()) | along
 
 
-SHOWN: dict[type[ast.Expr], Callable[[Any, frozenset[str]], frozenset[str]]] = {
+SHOWN: dict[type[ast.Expr], Callable[[Any, Shown], frozenset[str]]] = {
     ast.Tensor: shown_by_leaf,
     ast.Filled: shown_by_leaf,
     ast.Derivative: shown_by_leaf,
     ast.Product: shown_by_product,
     ast.Call: shown_by_call,
-    ast.Concat: lambda e, below: below | {e.index.name},
+    ast.Concat: lambda e, found: union_of(e, found) | {e.index.name},
 }

@@ -1,0 +1,405 @@
+"""expr: an expression in a program's context, with Python's operators and all verbs of a program.
+
+It is a tree and what its names mean. A verb writes the tree down as a definition of its program's text and asks
+the program: there is one reader of formulas, and what Python builds is what the same text would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import EinstanIndexError, EinstanNameError, EinstanShapeError, EinstanSyntaxError
+from .ir import Node, inline
+from .show.spelling import shown_below
+from .show.text import show_expr, show_statement
+from .syntax import ast, python
+from .syntax.names import Name
+
+if TYPE_CHECKING:  # an expression is given its program, and asks it
+    from .kernel import Kernel
+    from .program import Derived, Program
+
+LONGEST_WRITTEN = 1_000
+"""A formula with more nodes than that, written out, gets names for the parts that it repeats."""
+
+
+class Letter:
+    """An index; `k[0:2]` is the part of its axis from 0 up to 2."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getitem__(self, part: slice) -> ast.Index:
+        if not isinstance(part, slice) or part.start is None or part.stop is None or part.step is not None:
+            raise EinstanIndexError("A part of an axis has two bounds.", "Write k[0:2].")
+        low, high = tree_of(part.start), tree_of(part.stop)
+        return ast.Index(self.name, ast.NOWHERE, low, high)
+
+    __iter__ = None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+LetterLike = Letter | ast.Index | str
+
+
+def indices_of(letters: LetterLike | tuple[LetterLike, ...]) -> tuple[ast.Index, ...]:
+    """What stands in X[...] as indices of the language."""
+    return tuple(index_of(letter) for letter in (letters if isinstance(letters, tuple) else (letters,)))
+
+
+def index_of(letter: LetterLike) -> ast.Index:
+    if isinstance(letter, ast.Index):
+        return letter
+    if isinstance(letter, Letter):
+        return ast.Index(letter.name)
+    if isinstance(letter, str) and python.is_index(letter):
+        return ast.Index(letter)
+    raise EinstanIndexError(
+        f"{repr(letter)[:80]} is no index.", 'Make indices with b, K = es.indices("b K"), and write X[b, K].'
+    )
+
+
+class Expr:
+    """A formula: operators make larger ones, verbs derive and run it.
+
+    `p["Y"]` is a name of a program, `p.expr("Y[b,j] c[j]")` a formula in its context, `X[b, K] * W[K, j]`
+    one of its own. Two are equal when they are the same function of the same inputs.
+    """
+
+    __array_ufunc__ = None  # arrays leave operators to us
+    __iter__ = None
+
+    def __init__(
+        self,
+        context: Program,
+        tree: ast.Expr,
+        parts: Mapping[str, Expr] | None = None,
+        functions: tuple[Any, ...] = (),
+    ) -> None:
+        self.context, self.tree, self.parts, self.functions = context, tree, dict(parts or {}), functions
+
+    # -- operators
+
+    def made(self, build: Callable[..., ast.Expr], *others: Any, turned: bool = False) -> Expr:
+        """What `build` makes of the trees, in the context of all operands."""
+        operands = [self, *others]
+        return combined(build, operands[::-1] if turned else operands, self.context)
+
+    def __add__(self, other: Any) -> Expr:
+        return self.made(python.added, other)
+
+    def __radd__(self, other: Any) -> Expr:
+        return self.made(python.added, other, turned=True)
+
+    def __sub__(self, other: Any) -> Expr:
+        return self.made(python.subtracted, other)
+
+    def __rsub__(self, other: Any) -> Expr:
+        return self.made(python.subtracted, other, turned=True)
+
+    def __mul__(self, other: Any) -> Expr:
+        return self.made(python.multiplied, other)
+
+    def __rmul__(self, other: Any) -> Expr:
+        return self.made(python.multiplied, other, turned=True)
+
+    def __truediv__(self, other: Any) -> Expr:
+        return self.made(python.divided, other)
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return self.made(python.divided, other, turned=True)
+
+    def __pow__(self, other: Any) -> Expr:
+        return self.made(python.powered, other)
+
+    def __rpow__(self, other: Any) -> Expr:
+        return self.made(python.powered, other, turned=True)
+
+    def __neg__(self) -> Expr:
+        return self.made(python.negative)
+
+    def __pos__(self) -> Expr:
+        return self
+
+    def __lt__(self, other: Any) -> Expr:
+        return self.made(python.compared("<"), other)
+
+    def __le__(self, other: Any) -> Expr:
+        return self.made(python.compared("<="), other)
+
+    def __gt__(self, other: Any) -> Expr:
+        return self.made(python.compared(">"), other)
+
+    def __ge__(self, other: Any) -> Expr:
+        return self.made(python.compared(">="), other)
+
+    def __matmul__(self, other: Any) -> Expr:
+        raise EinstanSyntaxError("@ hides the indices.", "Write A[i, K] * B[K, j] for the matrix product.")
+
+    def __bool__(self) -> bool:
+        raise EinstanSyntaxError("A formula has no truth value.", "Write (a < b) * (b < c) for both.")
+
+    def __eq__(self, other: object) -> bool:
+        """The same function of the same inputs, the axes in the same order; es.equal(a, b) compares entries."""
+        return isinstance(other, Expr) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __getitem__(self, letters: Any) -> Expr:
+        """The same with other letters for its axes: Y[B, J]."""
+        indices = indices_of(letters)
+        self.require_rank(len(indices))
+        tree = self.tree
+        if isinstance(tree, ast.Tensor) and len({x.name for x in tree.indices or ()}) == len(indices):
+            return Expr(self.context, ast.Tensor(tree.name, indices), self.parts, self.functions)
+        mark = mark_of(id(self))
+        return Expr(self.context, ast.Tensor(mark, indices), {mark: self})
+
+    def require_rank(self, count: int) -> None:
+        if len(self.axes) != count:
+            raise EinstanShapeError(
+                f"{show_expr(self.tree)} has {len(self.axes)} axes, and {count} indices are given.",
+                f"Its axes are {', '.join(self.axes) or 'none'}.",
+            )
+
+    # -- what it is
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is a defined name of its program, with the letters of its definition."""
+        tree, defined = self.tree, self.context.checked.definitions
+        if not isinstance(tree, ast.Tensor) or tree.name not in defined:
+            return False
+        own = defined[tree.name].target.indices or ()
+        return [index.name for index in own] == [index.name for index in tree.indices or ()]
+
+    @cached_property
+    def home(self) -> tuple[Program, str]:
+        """A program that defines it, and its name there."""
+        if isinstance(self.tree, ast.Tensor) and self.is_name:
+            return self.context, self.tree.name
+        name = next(fresh_names([self]))
+        return written({name: self}), name
+
+    @property
+    def program(self) -> Program:
+        return self.home[0]
+
+    @property
+    def name(self) -> str:
+        return self.home[1]
+
+    @property
+    def node(self) -> Node:
+        """What it stands for, with inputs and names as leaves; equal expressions are one object."""
+        return self.program.bodies[self.name]
+
+    @cached_property
+    def value(self) -> tuple[object, ...]:
+        """The node over inputs alone, with no sizes from elsewhere; derivatives inside mean what their program says."""
+        program, name = self.home
+        alone = program.below(name)
+        table = {alone.leaves[other]: body for other, body in alone.bodies.items()}
+        (node,) = inline([alone.leaves[name]], table)
+        return (node, program if program.holds_derivatives(name) else None)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """A lower-case letter for each axis, in order of first appearance."""
+        return python.first_letters(self.tree, shown_below(self.tree)[id(self.tree)])
+
+    def __str__(self) -> str:
+        if self.is_name:
+            assert isinstance(self.tree, ast.Tensor)
+            return show_statement(self.context.checked.definitions[self.tree.name])
+        return show_expr(python.settled(self.tree, {}, marks(names_of([self], {}))))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    # -- verbs
+
+    def grad(self, wrt: str | Sequence[str]) -> Derived:
+        """∂/∂name: the gradient; of an expression with axes its Jacobian, the axes of the expression first."""
+        return self.program.jacobian(self.name, wrt)
+
+    def value_and_grad(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.value_and_grad(self.name, wrt)
+
+    def jacobian(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.jacobian(self.name, wrt)
+
+    def hessian(self, wrt: str | Sequence[str]) -> Derived:
+        return self.program.hessian(self.name, wrt)
+
+    def vjp(self, wrt: str | Sequence[str], cotangent: str) -> Derived:
+        return self.program.vjp(self.name, wrt, cotangent)
+
+    def jvp(self, wrt: str | Sequence[str], tangent: str | Mapping[str, str]) -> Derived:
+        return self.program.jvp(self.name, wrt, tangent)
+
+    def hvp(self, wrt: str | Sequence[str], vector: str | Mapping[str, str]) -> Derived:
+        return self.program.hvp(self.name, wrt, vector)
+
+    def compile(self, **options: Any) -> Kernel:
+        return self.program.compile(self.name, **options)
+
+    def run(self, /, **arrays: Any) -> Any:
+        return self.program.run(self.name, **arrays)
+
+
+class Whole(Expr):
+    """A tensor without indices, as es.tensors makes it: X[b, K] gives it some; alone it is an argument."""
+
+    def __init__(self, context: Program, name: str, letters: tuple[str, ...]) -> None:
+        super().__init__(context, ast.Tensor(name, None))
+        self.letters = letters
+
+    @property
+    def name(self) -> str:
+        assert isinstance(self.tree, ast.Tensor)
+        return self.tree.name
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return self.letters
+
+    def __getitem__(self, letters: Any) -> Expr:
+        indices = indices_of(letters)
+        self.require_rank(len(indices))
+        return Expr(self.context, ast.Tensor(self.name, indices))
+
+    def __str__(self) -> str:
+        return f"{self.name}[{','.join(self.letters)}]"
+
+
+def tree_of(value: Any) -> ast.Expr:
+    """The tree of an expression, or of a number."""
+    return value.tree if isinstance(value, Expr) else python.number(value)
+
+
+def combined(build: Callable[..., ast.Expr], operands: Sequence[Any], context: Program) -> Expr:
+    """The tree that `build` makes of expressions and numbers, with all that they know."""
+    known = [x for x in operands if isinstance(x, Expr)]
+    parts = {mark: part for x in known for mark, part in x.parts.items()}
+    functions = tuple(dict.fromkeys(f for x in known for f in x.functions))
+    home = one_context([context, *(x.context for x in known)])
+    return Expr(home, build(*map(tree_of, operands)), parts, functions)
+
+
+def one_context(contexts: Iterable[Program]) -> Program:
+    """The program that all belong to; one without statements is any program."""
+    first, *others = dict.fromkeys(contexts)
+    full = [p for p in (first, *others) if p.checked.module.statements]
+    if any(p != full[0] for p in full):
+        raise EinstanNameError("The operands belong to two programs.", "Write both in one program first.")
+    return full[0] if full else first
+
+
+# -------------------------------------------------------------------- expressions written down
+
+
+class Line(NamedTuple):
+    """A definition to be: its name, the letters of its axes, its formula."""
+
+    name: str
+    axes: tuple[str, ...]
+    tree: ast.Expr
+
+
+def written(named: Mapping[str, Expr]) -> Program:
+    """The program whose definitions are these; a key may give the order of the axes: `Z[j,b]`.
+
+    Expressions that others index, and parts that a long formula repeats, get names and lines of their own.
+    """
+    everything = reached(named.values())
+    asked = {key: python.whole_name(key) for key in named}
+    given = {id(x): asked[key].spelling for key, x in reversed(list(named.items()))}
+    called = names_of(everything, given)
+    lines = [Line(called[id(x)], x.axes, x.tree) for x in everything if id(x) not in given]
+    lines += [line_of(asked[key], x) for key, x in named.items()]
+    known = {id(line.tree) for line in lines}
+    shared = [(e, axes) for e, axes in repeated_parts(everything) if id(e) not in known]
+    fresh = fresh_names(everything, called.values())
+    lines = [*(Line(next(fresh), axes, e) for e, axes in shared), *lines]
+    context = one_context(x.context for x in everything)
+    functions = tuple(dict.fromkeys(f for x in everything for f in x.functions))
+    return context.reading(text_of(lines, marks(called)), functions)
+
+
+def names_of(everything: Sequence[Expr], given: Mapping[int, str]) -> dict[int, str]:
+    """A name for each expression by id: the one given, or a fresh one."""
+    fresh = fresh_names(everything, given.values())
+    return {id(x): given.get(id(x)) or next(fresh) for x in everything}
+
+
+def marks(called: Mapping[int, str]) -> dict[str, str]:
+    """What the marks of indexed expressions are to be called."""
+    return {mark_of(key): name for key, name in called.items()}
+
+
+def mark_of(key: int) -> str:
+    return f"#{key}"
+
+
+def line_of(target: Name, x: Expr) -> Line:
+    axes = tuple(index.name for index in target.indices or ())
+    return Line(target.spelling, axes if target.listed else x.axes, x.tree)
+
+
+def text_of(lines: Sequence[Line], renamed: Mapping[str, str]) -> str:
+    """The lines as statements; a formula in which another line's stands says its name."""
+    table: dict[int, ast.Expr] = {}
+    for line in lines:
+        if line.tree.children:
+            table.setdefault(id(line.tree), indexed(line))
+    bodies = (python.settled(line.tree, table, renamed) for line in lines)
+    return "\n".join(
+        show_statement(ast.Definition(indexed(line), body)) for line, body in zip(lines, bodies, strict=True)
+    )
+
+
+def indexed(line: Line) -> ast.Tensor:
+    return ast.Tensor(line.name, tuple(map(ast.Index, line.axes)))
+
+
+def reached(roots: Iterable[Expr]) -> list[Expr]:
+    """The expressions and all that they index, those first that others use."""
+    done: dict[int, Expr] = {}
+    stack = [(x, False) for x in reversed(list(roots))]
+    while stack:
+        x, entered = stack.pop()
+        if entered:
+            done[id(x)] = x
+        elif id(x) not in done:
+            stack.append((x, True))
+            stack.extend((part, False) for part in x.parts.values())
+    return list(done.values())
+
+
+def fresh_names(expressions: Iterable[Expr], taken: Collection[str] = ()) -> Iterator[str]:
+    """Names that neither the expressions, nor their programs, nor `taken` use."""
+    used = set(taken)
+    for x in expressions:
+        used |= {*x.context.checked.shapes, *x.context.checked.functions}
+        used |= {e.name for e in ast.postorder(x.tree) if isinstance(e, ast.Tensor | ast.Call)}
+    return (name for name in chain(["expr"], (f"expr{n}" for n in count(1))) if name not in used)
+
+
+def repeated_parts(expressions: Iterable[Expr]) -> list[tuple[ast.Expr, tuple[str, ...]]]:
+    """Parts that stand in a formula more than once, with their axes, where it would be long if written out."""
+    found: dict[int, tuple[ast.Expr, tuple[str, ...]]] = {}
+    for x in expressions:
+        if python.written_size(x.tree) <= LONGEST_WRITTEN:
+            continue
+        shown = shown_below(x.tree)
+        for e in python.repeated(x.tree):
+            if e.children and all(letter[0].islower() for letter in shown[id(e)]):
+                found[id(e)] = e, python.first_letters(e, shown[id(e)])
+    return list(found.values())

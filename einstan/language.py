@@ -1,0 +1,162 @@
+"""language: the words of the notation as Python objects: indices, tensors, functions, ones, joins.
+
+`es.sum[k](x[k])` is the text `sum[k](x[k])`: what stands in brackets after a name there stands there here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import expr
+from .errors import EinstanIndexError, EinstanSyntaxError
+from .expr import Expr, Letter, LetterLike, Whole, combined, index_of, indices_of
+from .program import Program, parse
+from .syntax import ast, python, words
+from .syntax.names import Name
+
+NOWHERE = parse("")
+"""The program without statements, in which expressions begin."""
+
+
+def indices(names: str) -> Any:
+    """Indices by their names; one for one name, a tuple for several.
+
+    >>> i, K = indices("i K")
+    """
+    found = names.replace(",", " ").split()
+    for name in found:
+        if not python.is_index(name):
+            raise EinstanIndexError(f"{name[:80]!r} is no index.", "An index is a letter, then letters and digits.")
+    letters = tuple(map(Letter, found))
+    return letters[0] if len(letters) == 1 else letters
+
+
+def tensors(declared: str) -> Any:
+    """Tensors by their names and axes, as they are written in text; one for one name, a tuple for several.
+
+    A name without axes is a scalar.
+
+    >>> X, W, c = tensors("X[b,k] W[k,j] c[j]")
+    >>> b, j, K = indices("b j K")
+    >>> X[b, K] * W[K, j] + c[j]
+    X[b,K] W[K,j] + c[j]
+    """
+    found = tuple(tensor(t) for t in python.tensors_in(declared))
+    return found[0] if len(found) == 1 else found
+
+
+def tensor(t: ast.Tensor) -> Expr:
+    if t.indices is None:
+        raise EinstanSyntaxError(f"The axes of {t.name} are not given.", f"Write {t.name}[i,j] with a letter for each.")
+    letters = tuple(index.name for index in t.indices)
+    return Whole(NOWHERE, t.name, letters) if letters else Expr(NOWHERE, t)
+
+
+def program(definitions: Mapping[str, Expr] | None = None, /, **named: Expr) -> Program:
+    """The program that defines these names, each by an expression.
+
+    A key of the mapping may say the order of the axes (`{"Z[j,b]": Z}`). Where one expression holds another that
+    has a name here, its formula says the name.
+
+    >>> X, W, T = tensors("X[b,k] W[k,j] T[b,j]")
+    >>> b, j, B, J, K = indices("b j B J K")
+    >>> R = T[b, j] - tanh(X[b, K] * W[K, j])
+    >>> program(R=R, L=R[B, J] * R[B, J])
+    R[b,j] = T[b,j] - tanh(X[b,K] W[K,j])
+    L = R[B,J] R[B,J]
+    """
+    given = {key: anywhere(value) for key, value in {**(definitions or {}), **named}.items()}
+    return expr.written(given) if given else NOWHERE
+
+
+def anywhere(value: Any) -> Expr:
+    """An expression; a number as one."""
+    return value if isinstance(value, Expr) else combined(lambda tree: tree, [value], NOWHERE)
+
+
+class Function:
+    """A function of the language or an unknown one: `tanh(x)`, `sum[k](x)`, `f[j](Z[i, K])`."""
+
+    def __init__(self, name: Name, along: tuple[ast.Index, ...] | None = None) -> None:
+        self.name, self.along = name, along
+
+    def __getitem__(self, letters: LetterLike | tuple[LetterLike, ...]) -> Function:
+        return Function(self.name, indices_of(letters))
+
+    __iter__ = None
+
+    def __call__(self, *args: Any) -> Expr:
+        return combined(lambda *trees: python.called(self.name, trees, self.along), args, NOWHERE)
+
+    def __repr__(self) -> str:
+        return self.name.spelling
+
+
+def opaque(spelling: str) -> Function:
+    """An unknown function by its name, or a derivative of any: `opaque("f'[2]")(a, b)`.
+
+    >>> x = tensors("x")
+    >>> opaque("f'")(x) * 2
+    f'(x) * 2
+    """
+    return Function(python.function_name(spelling))
+
+
+def group(product: Any) -> Expr:
+    """A closed product: group(a * b) * c is (a b) c."""
+    return combined(python.group, [product], NOWHERE)
+
+
+def odot(*factors: Any) -> Expr:
+    """a ⊙ b ⊙ c: multiplied entry by entry, nothing summed."""
+    return combined(python.without_sum, factors, NOWHERE)
+
+
+def equal(left: Any, right: Any) -> Expr:
+    """a == b: 1 where entries are equal, else 0."""
+    return combined(python.compared("=="), [left, right], NOWHERE)
+
+
+def concat(parts: list[Expr] | tuple[Expr, ...], along: LetterLike) -> Expr:
+    """[h[b, K], x[b, K]]_K: the parts end to end along an index."""
+    return combined(lambda *trees: python.joined(trees, index_of(along)), parts, NOWHERE)
+
+
+def d(top: Any, *below: Any) -> Expr:
+    """∂L/∂W[k, j], or of higher order with more names: d(L, w[i], w[j])."""
+    return combined(python.derivative, [top, *below], NOWHERE)
+
+
+def leaf(tree: ast.Expr) -> Expr:
+    return Expr(NOWHERE, tree)
+
+
+def ones(*letters: LetterLike) -> Expr:
+    """1[K]"""
+    return leaf(ast.Filled(1, indices_of(letters)))
+
+
+def zeros(*letters: LetterLike) -> Expr:
+    """0[i, j]"""
+    return leaf(ast.Filled(0, indices_of(letters)))
+
+
+def delta(first: LetterLike, second: LetterLike) -> Expr:
+    """Kronecker's delta[i, j]"""
+    return leaf(ast.Tensor("delta", indices_of((first, second))))
+
+
+def size(of: Expr | LetterLike, axis: int | None = None) -> Expr:
+    """|K|, the size of an index; size(h, 2), of the second axis of h."""
+    if isinstance(of, Whole) and axis is not None:
+        return leaf(ast.Extent(of.name, axis - 1))
+    if isinstance(of, Expr) or axis is not None:
+        raise EinstanSyntaxError("A size is of an index, or of an axis of a name.", "Write size(K) or size(h, 2).")
+    return leaf(ast.Extent(index_of(of).name, None))
+
+
+pi = leaf(ast.Tensor("pi", ()))
+
+FUNCTIONS = {word: Function(python.function_name(word)) for word in sorted(words.FUNCTIONS - words.MATRIX)}
+"""Every function of the language."""
