@@ -34,7 +34,7 @@ from .prims.shape import concat, part
 from .rules import number_of
 from .show.text import show_expr
 from .syntax import ast
-from .syntax.check import Checked, Scope
+from .syntax.check import Checked, Formula, Scope, check
 
 Axes = tuple[str, ...]
 
@@ -240,7 +240,7 @@ def lower_concat(lo: Lowering, e: ast.Concat) -> Value:
 def lower_call(lo: Lowering, e: ast.Call) -> Value:
     if e.along is not None and e.name in ALONG:
         return lower_along(lo, e)
-    if e.name in COMPOSED or e.name in SCALAR:
+    if e.name in COMPOSED or e.name in SCALAR or e.name in lo.checked.formulas:
         return lower_entrywise(lo, e)
     return lower_opaque(lo, e)
 
@@ -261,16 +261,33 @@ def lower_entrywise(lo: Lowering, e: ast.Call) -> Value:
     axes = tuple(lo.scope.axes[id(e)])
     args = lo.aligned_all(e.args, axes)
     if not e.primes:
-        return Value(entrywise(e.name, args), axes)
+        return Value(entrywise(lo, e.name, args), axes)
     slots = [name_(f"#{k}", a.shape) for k, a in enumerate(args)]
-    node = entrywise(e.name, slots)
+    node = entrywise(lo, e.name, slots)
     for _ in range(e.primes):
         (node,) = derive(node, ones(node.shape), [slots[e.slot or 0]])
     return Value(substitute([node], dict(zip(slots, args, strict=True)))[0], axes)
 
 
-def entrywise(name: str, args: Sequence[Node]) -> Node:
+def entrywise(lo: Lowering, name: str, args: Sequence[Node]) -> Node:
+    if name in lo.checked.formulas:
+        return formula_value(lo.checked.formulas[name], args)
     return COMPOSED[name](*args) if name in COMPOSED else SCALAR[name](*args)
+
+
+def formula_value(formula: Formula, args: Sequence[Node]) -> Node:
+    """What the formula says of nodes of one shape: as if it were written out with them."""
+    shape = args[0].shape
+    axes = tuple(map(str, range(len(shape))))
+    sizes = dict(zip(axes, shape, strict=True))
+    values = {name: Value(node, axes) for name, node in zip(formula.params, args, strict=True)}
+    tables: dict[int, dict[str, Dim]] = {}
+    lo = Lowering(check(ast.Module(())), Scope(tables, {}, {}, {}, (), ()), {})
+    for e in ast.postorder(formula.body):
+        known = values.get(e.name) if isinstance(e, ast.Tensor) else None
+        tables[id(e)] = sizes if known or any(tables[id(k)] for k in e.children) else {}
+        lo.values[id(e)] = known or LOWER[type(e)](lo, e)
+    return lo.aligned(formula.body, axes, sizes)
 
 
 def lower_opaque(lo: Lowering, e: ast.Call) -> Value:

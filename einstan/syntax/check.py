@@ -19,13 +19,14 @@ from .checked import Checked, CheckedClaim, CheckedForm
 from .indices import read
 from .layer import layered, own_entries, restore
 from .roster import Roster, definition_order, undefined_inputs
-from .scope import Axes, Equation, Known, Part, Reader, Scope, Side
+from .scope import Axes, Equation, Formula, Known, Part, Reader, Scope, Side
 
 __all__ = [
     "Checked",
     "CheckedClaim",
     "CheckedForm",
     "Equation",
+    "Formula",
     "Part",
     "Scope",
     "Side",
@@ -35,18 +36,18 @@ __all__ = [
 ]
 
 
-def check(module: Module, context: Checked | None = None) -> Checked:
-    """The program `module`, read after the program `context` if there is one.
+def check(module: Module, context: Checked | None = None, formulas: Iterable[Formula] = ()) -> Checked:
+    """The program `module`, read after the program `context` if there is one; `formulas` are functions it may call.
 
     Raises EinstanIndexError, EinstanShapeError, EinstanNameError, EinstanSyntaxError; but an index or size
     error inside a claim is kept with the claim.
     """
-    return Program(module, context).checked()
+    return Program(module, context, formulas).checked()
 
 
 def check_expression(expr: Expr, context: Checked, source: str = "") -> tuple[Scope, dict[str, Dim]]:
     """The scope of an expression in a program's context, and its free indices in order of first appearance."""
-    program = Program(Module((), source), context)
+    program = Program(Module((), source), context, ())
     program.roster.read(expr)
     program.roster.settle(allow_inputs=False)
     reader = Reader(program.known)
@@ -58,14 +59,14 @@ def check_expression(expr: Expr, context: Checked, source: str = "") -> tuple[Sc
 class Program:
     """The state of one check; the steps are in `checked`."""
 
-    def __init__(self, module: Module, context: Checked | None) -> None:
+    def __init__(self, module: Module, context: Checked | None, formulas: Iterable[Formula]) -> None:
         self.module, self.context = module, context
-        self.roster = Roster(module.source, context)
+        self.roster = Roster(module.source, context, by_name(formulas, context))
         self.sizes = layered(context.sizes) if context else Sizes()
         self.readers: list[tuple[Expr, Reader]] = []
         shapes = {n: raw_shape(n, dims) for n, dims in context.shapes.items()} if context else {}
         fixed = dict(context.fixed) if context else {}
-        self.known = Known(self.sizes, shapes, self.roster.uses, fixed, module.source)
+        self.known = Known(self.sizes, shapes, self.roster.uses, fixed, module.source, self.roster.formulas)
         self.memo: dict[Dim, Dim] = {}
         self.left_only: list[tuple[str, Side, Tensor]] = []
 
@@ -92,6 +93,7 @@ class Program:
             module=self.module if context is None else joined(context.module, self.module),
             inputs=inputs if context is None else {**context.inputs, **inputs},
             functions={name: arity for name, (arity, _) in self.roster.functions.items()},
+            formulas=self.roster.formulas,
             shapes={n: tuple(self.resolve(side.dim) for side in shape) for n, shape in self.known.shapes.items()},
             definitions=definitions if context is None else {**context.definitions, **definitions},
             order=order if context is None else context.order + order,
@@ -331,6 +333,16 @@ def is_bare(head: Derivative, shapes: Mapping[str, tuple[Side, ...]]) -> bool:
     return all(isinstance(t, Tensor) and not t.indices for t in tensors) and any(
         shapes.get(t.name) for t in tensors if isinstance(t, Tensor)
     )
+
+
+def by_name(formulas: Iterable[Formula], context: Checked | None) -> dict[str, Formula]:
+    """Two functions of one name have one formula."""
+    found: dict[str, Formula] = {}
+    before = context.formulas if context else {}
+    for formula in formulas:
+        if found.setdefault(formula.name, formula) != formula or before.get(formula.name, formula) != formula:
+            raise EinstanNameError(f"Two functions are called {formula.name}.", "Give them different names.")
+    return found
 
 
 def joined(first: Module, second: Module) -> Module:

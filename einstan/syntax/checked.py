@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..dims import Dim, Sizes
 from ..errors import EinstanError, Span
 from .ast import Claim, Definition, Fact, Module
-from .scope import Equation, Part, Scope, Side
+from .scope import Equation, Formula, Part, Scope, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,15 @@ class CheckedClaim:
 class Checked:
     """A checked program. Names are in text order; `order` is topological, a definition after what it uses.
 
-    `inputs`: hints for the letters of the axes. `functions`: opaque functions, with the number of their
-    arguments. `scopes`: by `id` of the root: bodies of definitions, sides of facts, numerators of
+    `inputs`: hints for the letters of the axes. `functions`: functions that are not built in, with the number of
+    their arguments; `formulas`: those of them that are known. `scopes`: by `id` of the root: bodies of definitions, sides of facts, numerators of
     derivatives in them. `uses`: one place of each name, for errors.
     """
 
     module: Module
     inputs: dict[str, tuple[str, ...]]
     functions: dict[str, int]
+    formulas: dict[str, Formula]
     shapes: dict[str, tuple[Dim, ...]]
     definitions: dict[str, Definition]
     order: tuple[str, ...]

@@ -203,7 +203,7 @@ def of_power(r: Reader, e: Power) -> Axes:
 
 
 def of_call(r: Reader, e: Call) -> Axes:
-    if e.name not in words.FUNCTIONS:
+    if r.known.is_opaque(e.name):
         return of_opaque(r, e)
     if e.name in words.MATRIX:
         raise r.error(EinstanSyntaxError, f"{e.name} is not built yet.", "Give its result as an input.", e.name_span)
@@ -211,7 +211,8 @@ def of_call(r: Reader, e: Call) -> Axes:
 
 
 def of_entrywise(r: Reader, e: Call) -> Axes:
-    arity = words.ENTRYWISE.get(e.name)
+    formula = r.known.formulas.get(e.name)
+    arity = len(formula.params) if formula else words.ENTRYWISE.get(e.name)
     if arity is None or (arity != len(e.args) == 1 and e.name in words.REDUCTIONS):
         raise r.error(
             EinstanSyntaxError, f"{e.name} does not say along which index.", f"Write {e.name}[k](...).", e.name_span

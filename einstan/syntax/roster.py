@@ -25,6 +25,7 @@ from .ast import (
     postorder,
 )
 from .indices import is_kronecker, is_pi
+from .scope import Formula
 
 LETTERS = "ijklmnpqrstuvwabcdefgho"
 
@@ -38,12 +39,14 @@ class Context(Protocol):
     def definitions(self) -> Mapping[str, Definition]: ...
     @property
     def functions(self) -> Mapping[str, int]: ...
+    @property
+    def formulas(self) -> Mapping[str, Formula]: ...
 
 
 class Roster:
     """Names as they are met in the text. `uses`: a place of each with its indices, if there is one."""
 
-    def __init__(self, source: str, context: Context | None) -> None:
+    def __init__(self, source: str, context: Context | None, formulas: Mapping[str, Formula]) -> None:
         self.source = source
         self.before = {**context.inputs, **context.definitions} if context else {}
         self.definitions: dict[str, Definition] = {}
@@ -52,6 +55,8 @@ class Roster:
         self.functions: dict[str, tuple[int, Span | None]] = {
             name: (arity, None) for name, arity in (context.functions if context else {}).items()
         }
+        self.formulas = {**(context.formulas if context else {}), **formulas}
+        self.functions |= {name: (len(f.params), None) for name, f in self.formulas.items()}
         self.uses: dict[str, Span | None] = dict.fromkeys(self.before)
         self.asked: list[Tensor] = []  # names below and above ∂, which have to be known
         self.sized: list[Extent] = []
@@ -144,6 +149,8 @@ class Roster:
                 self.uses[e.name] = e.span
 
     def call(self, e: Call) -> None:
+        if e.name in self.formulas:
+            return
         arity, span = self.functions.setdefault(e.name, (len(e.args), e.name_span))
         if arity != len(e.args):
             raise self.error(

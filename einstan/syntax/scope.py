@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from ..dims import Dim, SizeClash, Sizes, single_symbol
 from ..errors import EinstanError, EinstanIndexError, EinstanShapeError, Span
@@ -71,19 +72,34 @@ class Scope:
     parts: tuple[Part, ...]
 
 
+class Formula(Protocol):
+    """A function whose formula is known: it acts entry by entry, as `body` says in the scalars `params`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def params(self) -> tuple[str, ...]: ...
+    @property
+    def body(self) -> Expr: ...
+
+
 Axes = dict[str, Side]
 Places = list[tuple[str, Side]]
 
 
 @dataclass(slots=True)
 class Known:
-    """What a tree may refer to: shapes of names with the place of an indexed use, fixed sizes, the text."""
+    """What a tree may refer to: shapes of names with the place of an indexed use, fixed sizes, the text, formulas."""
 
     sizes: Sizes
     shapes: dict[str, tuple[Side, ...]]
     uses: dict[str, Span | None]
     fixed: dict[str, Side]
     source: str
+    formulas: Mapping[str, Formula]
+
+    def is_opaque(self, function: str) -> bool:
+        return function not in words.FUNCTIONS and function not in self.formulas
 
 
 @dataclass(slots=True)
@@ -110,7 +126,7 @@ class Reader:
             self.held.update(id(k) for k in e.factors if isinstance(k, (Tensor, Filled, Derivative)))
         elif isinstance(e, Derivative) and isinstance(e.numerator, Tensor):
             self.held.add(id(e.numerator))
-        elif isinstance(e, Call) and e.name not in words.FUNCTIONS:
+        elif isinstance(e, Call) and self.known.is_opaque(e.name):
             self.whole.update(id(k) for k in e.args)
 
     def scope(self, resolve: Callable[[Dim], Dim]) -> Scope:
