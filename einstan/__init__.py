@@ -16,6 +16,7 @@ from .errors import (
     MissingBackendError,
 )
 from .expr import Expr
+from .functions import function
 from .kernel import Kernel
 from .language import (
     FUNCTIONS,
@@ -24,6 +25,7 @@ from .language import (
     d,
     delta,
     equal,
+    from_sympy,
     group,
     indices,
     odot,
@@ -55,6 +57,8 @@ __all__ = [
     "d",
     "delta",
     "equal",
+    "from_sympy",
+    "function",
     "group",
     "indices",
     "odot",

@@ -151,6 +151,13 @@ class Expr:
     def __hash__(self) -> int:
         return hash(self.value)
 
+    def applied(self, function: Any, args: Sequence[Any]) -> Expr:
+        """A function of es.function called on expressions and numbers; the expression remembers it."""
+        name = python.function_name(function.name)
+        called = combined(lambda *trees: python.called(name, trees, None), args, self.context)
+        functions = tuple(dict.fromkeys((*called.functions, function)))
+        return Expr(called.context, called.tree, called.parts, functions)
+
     def __getitem__(self, letters: Any) -> Expr:
         """The same with other letters for its axes: Y[B, J]."""
         indices = indices_of(letters)
@@ -213,6 +220,12 @@ class Expr:
     def axes(self) -> tuple[str, ...]:
         """A lower-case letter for each axis, in order of first appearance."""
         return python.first_letters(self.tree, shown_below(self.tree)[id(self.tree)])
+
+    def to_sympy(self) -> Any:
+        """The formula as an expression of sympy, names and inputs as IndexedBase, sums as Sum."""
+        from .show.to_sympy import to_sympy
+
+        return to_sympy(self.program.checked, self.name)
 
     def __str__(self) -> str:
         if self.is_name:

@@ -128,6 +128,20 @@ def d(top: Any, *below: Any) -> Expr:
     return combined(python.derivative, [top, *below], NOWHERE)
 
 
+def from_sympy(expression: Any) -> Expr:
+    """An expression of sympy (IndexedBase, Sum, KroneckerDelta, functions) as an expression of the language.
+
+    >>> from sympy import IndexedBase, Sum, symbols
+    >>> i, k, n = symbols("i k n", integer=True)
+    >>> A, x = IndexedBase("A"), IndexedBase("x")
+    >>> from_sympy(Sum(A[i, k] * x[k], (k, 0, n - 1)))
+    A[i,K] x[K]
+    """
+    from .syntax.from_sympy import from_sympy as tree_of
+
+    return leaf(tree_of(expression))
+
+
 def leaf(tree: ast.Expr) -> Expr:
     return Expr(NOWHERE, tree)
 

@@ -299,3 +299,29 @@ def test_derivatives_of_derivatives() -> None:
     blocks = p.grad("L", ["x", "W"]).jacobian(wrt=["x", "W"]).run(**data)
     np.testing.assert_allclose(blocks["W"]["x"], p.hessian("L", ["x", "W"]).run(**data)["W"]["x"])
     np.testing.assert_allclose(slope.hessian(wrt="x").run(**data), third, rtol=1e-12, atol=1e-14)
+
+
+def test_functions_of_sympy_on_expressions() -> None:
+    sympy = pytest.importorskip("sympy")
+    huber = es.function(
+        "huber", lambda x: sympy.Piecewise((x**2 / 2, abs(x) <= 1), (abs(x) - sympy.Rational(1, 2), True))
+    )
+    L = es.sum[i](huber(u[i] - v[i]) * 2)
+    assert str(L) == "sum[i](huber(u[i] - v[i]) * 2)"
+    data = {"u": np.array([3.0, 0.5, -2.0]), "v": np.zeros(3)}
+    np.testing.assert_allclose(L.grad(wrt="u").run(**data), [2, 1, -2])
+    p = es.program(L=L)
+    assert p == es.parse("L = sum[i](huber(u[i] - v[i]) * 2)", functions=[huber])
+    g = p.grad("L", wrt="u")
+    assert es.parse(f"{p}\n{g}", functions=[huber]) == g
+    assert pickle.loads(pickle.dumps(g)) == g
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(p)).run("L", **data), p.run("L", **data))
+    assert huber(2 * u[i]) + huber(s) == es.program(h=huber(2 * u[i]) + huber(s))["h"]
+
+
+def test_expressions_go_to_sympy_and_back() -> None:
+    Z = X[b, K] * W[K, j] + c[j]
+    assert es.from_sympy(Z.to_sympy()) == Z
+    assert (es.from_sympy(Z.to_sympy()) - Z).grad(wrt="W").run(
+        X=np.ones((2, 3)), W=np.ones((3, 5)), c=np.ones(5)
+    ).any() == 0
