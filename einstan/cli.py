@@ -1,96 +1,301 @@
 """cli: the command line. Results on stdout; errors, with carets, on stderr.
 
-Exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is.
+Exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is, 130 interrupted. With --json every command
+prints one object on stdout, also for an error: {"error", "message", "repair", "line", "column", "spans"}.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from shutil import get_terminal_size
+from typing import Any, NoReturn
 
 from .errors import EinstanError
 
+Arguments = argparse.Namespace
 Report = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is returned."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     arguments = read_arguments(argv)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (EinstanError, OSError) as error:
+    except KeyboardInterrupt:
+        return 130
+    except (EinstanError, OSError, MemoryError) as error:
         report_error(error, arguments.json)
         return 1
     return 0
 
 
-def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+# ---------------------------------------------------------------- arguments
+
+
+def read_arguments(argv: Sequence[str] | None) -> Arguments:
     """The command's arguments; words of data may stand on both sides of options."""
     top = parser()
     arguments, rest = top.parse_known_args(argv)
-    if rest and (not hasattr(arguments, "data") or any(word.startswith("-") for word in rest)):
+    takes_data = hasattr(arguments, "data")
+    if rest and (not takes_data or any(word.startswith("-") for word in rest)):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        arguments.data = [*arguments.data, *rest]
+    if takes_data:
+        arguments.data += rest
+        if arguments.text is not None and arguments.file is not None and is_data(arguments.file):
+            arguments.data.insert(0, arguments.file)
+            arguments.file = None
+    check_arguments(arguments, top.error)
     return arguments
 
 
-def report_error(error: Exception, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
-    else:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+def is_data(word: str) -> bool:
+    return "=" in word or word.endswith(".npz")
+
+
+def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> None:
+    """What argparse cannot say: one formula, and a file for the results that can hold them."""
+    if not hasattr(arguments, "file"):
+        return
+    if (arguments.file is None) == (arguments.text is None):
+        refuse("give the formula once: a FILE, - for standard input, or -e TEXT")
+    output = getattr(arguments, "output", None)
+    if output is not None and Path(output).suffix not in (".npy", ".npz"):
+        refuse(f"results are written to .npz, or one of them to .npy; not to {output}")
+    if output is not None and output.endswith(".npy") and len(names(arguments.of)) > 1:
+        refuse(f"{output} holds one array; write several results to .npz")
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="einstan", description="Tensor calculus in index notation.")
+    top = argparse.ArgumentParser(prog="einstan", description="Tensor calculus in index notation.", epilog=EPILOG)
+    top.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (run, summary, options) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
+        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         command.set_defaults(run=run)
-        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.add_argument("--json", action="store_true", help="print one JSON object, errors too")
         for flags, settings in options:
             command.add_argument(*flags, **settings)
     return top
 
 
-def read_program(arguments: argparse.Namespace) -> Any:
+def names(words: str) -> list[str]:
+    """Names by commas; those inside braces belong to a name."""
+    found = [word.strip() for word in re.split(r",(?![^{}]*\})", words) if word.strip()]
+    if not found:
+        raise EinstanError("There is no name to compute.", "Write --of L, --wrt W,c.")
+    return found
+
+
+def functions(arguments: Arguments) -> dict[str, str]:
+    """--functions f=tanh,g=relu: what opaque functions are."""
+    found = {}
+    for pair in names(arguments.functions) if arguments.functions else ():
+        name, equals, word = pair.partition("=")
+        if not equals:
+            raise EinstanError(f"{pair!r} binds no function.", "Write --functions f=tanh.")
+        found[name.strip()] = word.strip()
+    return found
+
+
+# ---------------------------------------------------------------- what is read
+
+
+def read_program(arguments: Arguments) -> Any:
     """The program of FILE, of standard input, or of -e."""
     from .program import parse
 
-    if arguments.text is not None:
-        arguments.data = [word for word in (arguments.file, *getattr(arguments, "data", ())) if word is not None]
-        return parse(arguments.text)
-    if arguments.file is None:
-        raise EinstanError("There is no formula.", "Give a FILE, - for standard input, or -e TEXT.")
-    text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
-    return parse(text)
+    return parse(arguments.text if arguments.file is None else read_text(arguments.file), arguments.labels)
 
 
-def show(arguments: argparse.Namespace) -> None:
-    """Statements, inputs and sizes as they were understood."""
+def read_text(file: str) -> str:
+    """UTF-8, with or without a byte order mark, lines ended in any way."""
+    if file == "-" and sys.stdin is None:
+        raise EinstanError("Standard input is closed.", "Give a FILE, or -e TEXT.")
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"{'standard input' if file == '-' else file}, byte {error.start + 1}"
+        raise EinstanError(f"The text is not UTF-8 ({place}).", "Save it as UTF-8.") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_data(words: Sequence[str]) -> dict[str, Any]:
+    """Arrays by name, each given once."""
+    arrays: dict[str, Any] = {}
+    for word in words:
+        for name, array in read_word(word):
+            if name in arrays:
+                raise EinstanError(f"{name} is given twice.", "Give every input once.")
+            arrays[name] = array
+    return arrays
+
+
+def read_word(word: str) -> list[tuple[str, Any]]:
+    """NAME=x.npy, NAME=0.5, NAME=[[1,2],[3,4]], NAME=data.npz (its array NAME), or data.npz (all of its arrays)."""
+    name, equals, source = word.partition("=")
+    if not equals and word.endswith(".npz"):
+        return list(read_arrays(word).items())
+    if not equals or not name:
+        raise EinstanError(f"{word!r} is no array.", f"{DATA_FORMS}.")
+    value = read_number(source)
+    if value is not None:
+        return [(name, value)]
+    suffix = Path(source).suffix.lower()
+    if suffix not in (".npy", ".npz"):
+        raise EinstanError(f"{source!r} is neither a number nor a .npy or .npz file.", f"{DATA_FORMS}.")
+    arrays = read_arrays(source)
+    if suffix == ".npy":
+        return [(name, arrays[""])]
+    if name not in arrays:
+        raise EinstanError(f"{source} holds no array {name!r}.", f"It holds {', '.join(arrays) or 'nothing'}.")
+    return [(name, arrays[name])]
+
+
+def read_number(source: str) -> Any:
+    """A number, or nested lists of them; None for anything else."""
+    import numpy as np
+
+    try:
+        value = np.asarray(json.loads(source) if source.startswith("[") else float(source))
+    except (ValueError, RecursionError, OverflowError):
+        return None
+    return value if value.dtype.kind in "iuf" else None
+
+
+def read_arrays(file: str) -> dict[str, Any]:
+    """The arrays of an archive; that of a .npy file has no name. Pickled objects are refused."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return {"": found}
+        with found:
+            return dict(found)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise EinstanError(
+            f"{file} holds no numpy array: {error}", "Save it with numpy.save or numpy.savez."
+        ) from error
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def print_json(report: Report) -> None:
+    """One object; letters as they are where stdout can take them."""
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(report, ensure_ascii=plain, allow_nan=False))
+
+
+def report_error(error: Exception, as_json: bool) -> None:
+    if as_json:
+        print_json(error_report(error))
+        return
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, EinstanError):
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+    else:
+        print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
+
+
+def error_report(error: Exception) -> Report:
+    """Lines and columns count from 1, offsets (`start`, `end`) from 0."""
+    report: Report = {"error": type(error).__name__, "message": str(error), "repair": "", "line": None, "column": None}
+    places = []
+    if isinstance(error, EinstanError):
+        report |= {"message": error.message, "repair": error.repair}
+        places = [place(error.source, *span) for span in error.spans]
+    if places:
+        report |= {"line": places[0]["line"], "column": places[0]["column"]}
+    return {**report, "spans": places}
+
+
+def place(source: str, start: int, end: int) -> dict[str, int]:
+    line_start = source.rfind("\n", 0, start) + 1
+    return {"start": start, "end": end, "line": source.count("\n", 0, start) + 1, "column": start - line_start + 1}
+
+
+def numbers(value: Any) -> Any:
+    """Nested lists; nan, inf, -inf and complex numbers as the strings that float and complex read."""
+    import numpy as np
+
+    return flat(np.asarray(value).tolist())
+
+
+def flat(value: Any) -> Any:
+    if isinstance(value, list):
+        return [flat(x) for x in value]
+    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return value
+
+
+def write_arrays(file: str, results: dict[str, Any]) -> None:
+    """One array to .npy, or all by name to .npz."""
+    import zipfile
+
+    import numpy as np
+
+    if file.endswith(".npy"):
+        (value,) = results.values()
+        np.save(file, value)
+        return
+    with zipfile.ZipFile(file, "w") as archive:  # numpy.savez takes no array that is called `file`
+        for name, value in results.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+
+
+def listed(title: str, things: Sequence[str]) -> str:
+    """`inputs   X[b,k]  W[k,j]`, in lines as wide as the screen."""
+    width = max(40, get_terminal_size().columns)
+    head = f"{title:10}"
+    return "\n".join(textwrap.wrap("  ".join(things), width, initial_indent=head, subsequent_indent=" " * 10))
+
+
+# ---------------------------------------------------------------- commands
+
+
+def show(arguments: Arguments) -> None:
+    """Statements, inputs and sizes as they were understood; or the statements in another form."""
     program = read_program(arguments)
+    if arguments.to != "text" and not arguments.json:
+        print(spelled(program, arguments).rstrip("\n"))
+        return
     report: Report = {
         "text": str(program),
         "inputs": {name: list(axes) for name, axes in program.inputs.items()},
         "names": {name: list(program[name].axes) for name in program.names},
+        "functions": list(program.checked.functions),
         "equal_sizes": equal_sizes(program),
     }
     if arguments.json:
-        print(json.dumps(report, ensure_ascii=False))
+        more = {} if arguments.to == "text" else {"to": arguments.to, "lines": spelled(program, arguments).splitlines()}
+        print_json(report | more)
         return
-    print(report["text"])
-    print("\ninputs   " + "  ".join(shown(name, axes) for name, axes in report["inputs"].items()))
-    print("defined  " + "  ".join(shown(name, axes) for name, axes in report["names"].items()))
+    print(report["text"] + "\n")
+    print(listed("inputs", [shown(name, axes) for name, axes in report["inputs"].items()] or ["none"]))
+    print(listed("defined", [shown(name, axes) for name, axes in report["names"].items()] or ["none"]))
+    if report["functions"]:
+        print(listed("functions", report["functions"]))
     for sizes in report["equal_sizes"]:
-        print("sizes    " + " = ".join(sizes))
+        print(listed("sizes", [" = ".join(sizes)]))
 
 
 def shown(name: str, axes: Sequence[str]) -> str:
@@ -98,7 +303,7 @@ def shown(name: str, axes: Sequence[str]) -> str:
 
 
 def equal_sizes(program: Any) -> list[list[str]]:
-    """The axes of inputs that must have one size, as size(X,1) = size(W,0) counted from 1."""
+    """The axes of inputs that must have one size, as size(X,1) = size(W,2), counted from 1."""
     groups: dict[Any, list[str]] = {}
     for name in program.inputs:
         for axis, d in enumerate(program.checked.shapes[name]):
@@ -110,77 +315,125 @@ def known(d: Any) -> list[str]:
     return [str(d.value)] if d.value is not None else []
 
 
-def grad(arguments: argparse.Namespace) -> None:
-    """The gradient as lines of formulas, or as the source that computes it."""
-    program = read_program(arguments)
-    derived = program.grad(arguments.of, wrt=arguments.wrt.split(","))
-    lines = (derived.compile().source if arguments.to == "numpy" else str(derived)).splitlines()
-    print(json.dumps({"of": arguments.of, "lines": lines}, ensure_ascii=False) if arguments.json else "\n".join(lines))
+def spelled(program: Any, arguments: Arguments) -> str:
+    """The statements of a program as LaTeX or as numpy."""
+    from .show.einsum import einsum_module
+
+    if arguments.to == "latex":
+        return str(program.latex())
+    return einsum_module(program.checked, program.names)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Values of one or several names on arrays from files."""
+def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Arguments], None]:
+    """The command of a verb: its derivative as lines of formulas, or as the source that computes it."""
+
+    def command(arguments: Arguments) -> None:
+        program = read_program(arguments)
+        of, wrt = arguments.of.strip(), names(arguments.wrt)
+        derived = verb(program, of, wrt)
+        text = DERIVED_TO[arguments.to](derived, of, functions(arguments))
+        if arguments.json:
+            print_json({"of": of, "wrt": wrt, "to": arguments.to, "lines": text.splitlines()})
+        else:
+            print(text.rstrip("\n"))
+
+    return command
+
+
+def as_einsum(derived: Any, of: str, functions: dict[str, str]) -> str:
+    from .show.einsum import einsum_module
+
+    return einsum_module(derived.checked, [of], derived.lines)
+
+
+DERIVED_TO: dict[str, Callable[[Any, str, dict[str, str]], str]] = {
+    "text": lambda derived, of, functions: str(derived),
+    "latex": lambda derived, of, functions: str(derived.latex()),
+    "numpy": lambda derived, of, functions: str(derived.compile(functions=functions).source),
+    "einsum": as_einsum,
+}
+
+
+def run(arguments: Arguments) -> None:
+    """Values of one or several names on arrays."""
     import numpy as np
 
     program = read_program(arguments)
-    names = arguments.of.split(",")
-    arrays = dict(load(word) for word in arguments.data)
-    results = program.compile(names)(arrays)
+    kernel = program.compile(names(arguments.of), functions=functions(arguments))
+    results = kernel(read_data(arguments.data))
     if arguments.output:
-        np.savez(arguments.output, **results)
+        write_arrays(arguments.output, results)
     if arguments.json:
-        print(json.dumps({name: np.asarray(value).tolist() for name, value in results.items()}, ensure_ascii=False))
+        print_json({"values": {name: numbers(value) for name, value in results.items()}})
     elif not arguments.output:
         for name, value in results.items():
-            print(f"{name} =\n{value}" if np.ndim(value) else f"{name} = {value}")
+            text = np.array2string(np.asarray(value), max_line_width=get_terminal_size().columns)
+            print(f"{name} =\n{text}" if np.ndim(value) else f"{name} = {value}")
 
 
-def load(word: str) -> tuple[str, Any]:
-    """NAME=FILE.npy or NAME=NUMBER."""
-    import numpy as np
-
-    name, equals, source = word.partition("=")
-    if not equals:
-        raise EinstanError(f"{word!r} is no array.", "Write NAME=FILE.npy or NAME=NUMBER.")
-    try:
-        return name, np.asarray(float(source))
-    except ValueError:
-        pass
-    try:
-        return name, np.load(source, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise EinstanError(f"{source} holds no numpy array: {error}", "Save it with numpy.save.") from error
-
-
-def demo(arguments: argparse.Namespace) -> None:
+def demo(arguments: Arguments) -> None:
     """The main job on built-in data."""
     from .demo import screens
 
     if arguments.json:
-        print(json.dumps({"screens": list(screens())}, ensure_ascii=False))
+        print_json({"screens": list(screens())})
     else:
         for screen in screens():
             print(screen)
 
+
+# ---------------------------------------------------------------- tables
+
+DATA_FORMS = "Write NAME=FILE.npy, NAME=0.5, NAME=[1,2], NAME=FILE.npz or FILE.npz"
+
+EPILOG = """\
+examples:
+  einstan show -e "Z[b,j] = X[b,K] W[K,j] + c[j]"
+  einstan grad layer.ein --of L --wrt W,c --to einsum
+  einstan run layer.ein --of L X=x.npy W=w.npy c=0.5 -o out.npz
+
+exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is
+"""
 
 Options = tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
 
 SOURCE: Options = (
     (("file",), {"nargs": "?", "metavar": "FILE", "help": "a file of statements, or - for standard input"}),
     (("-e",), {"dest": "text", "metavar": "TEXT", "help": "the statements themselves, instead of FILE"}),
+    (("--labels",), {"default": "", "metavar": "'f g'", "help": "letters that are parts of names as subscripts: W_f"}),
 )
-OF: Options = ((("--of",), {"required": True, "metavar": "L", "help": "the name (run: names, by commas) to compute"}),)
-WRT: Options = ((("--wrt",), {"required": True, "metavar": "W,c", "help": "the names to differentiate by"}),)
-TO: Options = ((("--to",), {"choices": ("text", "numpy"), "default": "text", "help": "formulas, or numpy source"}),)
-DATA: Options = (
-    (("data",), {"nargs": "*", "metavar": "X=x.npy", "help": "an input and its array, or its number"}),
-    (("-o", "--output"), {"metavar": "out.npz", "help": "write the results there"}),
+SHOW: Options = (
+    (("--to",), {"choices": ("text", "latex", "einsum"), "default": "text", "help": "the form of the statements"}),
+    (("--latex",), {"dest": "to", "action": "store_const", "const": "latex", "help": "the same as --to latex"}),
+)
+BIND: Options = ((("--functions",), {"default": "", "metavar": "f=tanh", "help": "what unknown functions are"}),)
+DERIVE: Options = (
+    (("--of",), {"required": True, "metavar": "L", "help": "the name to differentiate"}),
+    (("--wrt",), {"required": True, "metavar": "W,c", "help": "the names to differentiate by"}),
+    (
+        ("--to",),
+        {"choices": tuple(DERIVED_TO), "default": "text", "help": "formulas, or source: einsum to read, numpy to run"},
+    ),
+)
+RUN: Options = (
+    (("--of",), {"required": True, "metavar": "L,Z", "help": "the names to compute"}),
+    (
+        ("data",),
+        {"nargs": "*", "metavar": "X=x.npy", "help": "an input: NAME=FILE.npy, NAME=0.5, NAME=[1,2], FILE.npz"},
+    ),
+    (("-o", "--output"), {"metavar": "out.npz", "help": "write the results there (.npz; one of them to .npy)"}),
 )
 
-COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str, Options]] = {
-    "show": (show, "what was understood: statements, inputs, sizes", SOURCE),
-    "grad": (grad, "the gradient as formulas", SOURCE + OF + WRT + TO),
-    "run": (run, "values of names on arrays", SOURCE + OF + DATA),
+COMMANDS: dict[str, tuple[Callable[[Arguments], None], str, Options]] = {
+    "show": (show, "what was understood: statements, inputs, sizes", SOURCE + SHOW),
+    "grad": (derivative(lambda p, of, wrt: p.grad(of, wrt=wrt)), "the gradient of a scalar", SOURCE + DERIVE + BIND),
+    "jacobian": (
+        derivative(lambda p, of, wrt: p.jacobian(of, wrt=wrt)),
+        "the derivative of a tensor",
+        SOURCE + DERIVE + BIND,
+    ),
+    "hessian": (derivative(lambda p, of, wrt: p.hessian(of, wrt=wrt)), "the second derivative", SOURCE + DERIVE + BIND),
+    "run": (run, "values of names on arrays", SOURCE + RUN + BIND),
     "demo": (demo, "the main job on built-in data", ()),
 }
 

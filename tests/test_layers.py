@@ -18,7 +18,7 @@ FLOORS = [
     ["show.text", "show.spelling", "show.to_sympy", "prims.*", "rewrite", "derive"],
     ["rules", "testing", "order", "bind"],
     ["stabilise", "lower", "show.formula", "plan.*"],
-    ["claims", "request", "emit", "arrays", "functions"],
+    ["claims", "request", "emit", "arrays", "functions", "show.einsum"],
     ["kernel", "lines"],
     ["compiling", "expr"],
     ["program"],
