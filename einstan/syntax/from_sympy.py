@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain as together
 from itertools import count
 from string import ascii_lowercase
 from typing import Any
@@ -23,7 +24,7 @@ from ..errors import EinstanError
 from ..recursion import Recursive, run
 from ..sympy_words import COMPARISONS, WORDS
 from . import ast
-from .lexer import MAX_DIGITS
+from .lexer import LIMITS
 from .parser import parse_expression
 
 Env = Mapping[Any, str]
@@ -74,8 +75,12 @@ class Reader:
             raise refused(e)
         return row(self, e, env)
 
-    def in_order(self, factors: Sequence[Any]) -> Sequence[Any]:
-        """The factors of a product, or the terms of a sum, as they are best read."""
+    def terms(self, terms: Sequence[Any]) -> Sequence[Any]:
+        """The terms of a sum as they are best read."""
+        return terms
+
+    def factors(self, factors: Sequence[Any]) -> Sequence[Any]:
+        """The factors of a product as they are best read."""
         return factors
 
     def read_all(self, parts: Iterable[Any], env: Env) -> Recursive[tuple[ast.Expr, ...]]:
@@ -132,8 +137,8 @@ def fraction(e: Any) -> Fraction:
         value = Fraction(repr(float(e))) if e._prec == 53 and abs(float(e)) < float("inf") else Fraction(str(e))
     else:
         value = Fraction(int(e.p), int(e.q))
-    if max(abs(value.numerator), value.denominator) > 10**MAX_DIGITS:
-        raise EinstanError(f"A number has at most {MAX_DIGITS} digits.", "Give it as an argument.")
+    if max(abs(value.numerator), value.denominator) > 10**LIMITS.digits:
+        raise EinstanError(f"A number has at most {LIMITS.digits} digits.", "Give it as an argument.")
     return value
 
 
@@ -159,7 +164,7 @@ def chain(above: Sequence[ast.Expr], below: Sequence[ast.Expr]) -> ast.Expr:
 
 def of_add(r: Reader, e: Any, env: Env) -> Recursive[ast.Expr]:
     terms, signs = [], []
-    for term in r.in_order(e.as_ordered_terms()):
+    for term in r.terms(e.as_ordered_terms()):
         minus = bool(term.as_coeff_Mul()[0].is_negative)
         terms.append((yield r.read(-term if minus else term, env)))
         signs.append(-1 if minus else 1)
@@ -179,14 +184,11 @@ def factors(r: Reader, coef: Any, parts: Iterable[Any], env: Env) -> Recursive[t
     """What stands above and what below the line of a product."""
     if not isinstance(coef, sympy.Rational | sympy.Float):
         raise refused(coef)
-    above: list[ast.Expr] = []
-    below: list[ast.Expr] = []
-    if coef.is_Float:
-        above.append(ast.Number(fraction(coef)))
-    else:
-        above += [ast.Number(Fraction(int(coef.p)))] if coef.p != 1 else []
-        below += [ast.Number(Fraction(int(coef.q)))] if coef.q != 1 else []
-    for part in r.in_order(list(parts)):
+    value = fraction(coef)
+    top, bottom = value.as_integer_ratio() if coef.is_Rational else (value, 1)
+    above: list[ast.Expr] = [ast.Number(Fraction(top))] if top != 1 else []
+    below: list[ast.Expr] = [ast.Number(Fraction(bottom))] if bottom != 1 else []
+    for part in r.factors(list(parts)):
         base, q = part.as_base_exp() if part.is_Pow else (part, sympy.S.One)
         inverse = bool(q.is_number and q.is_negative)
         side = below if inverse else above
@@ -225,10 +227,10 @@ def of_word(word: str) -> Row:
 
 
 def of_extremum(word: str) -> Row:
-    """max(a, max(b, c)), in the order of sympy."""
+    """max(a, max(b, c)), in the order of sympy, numbers last."""
 
     def row(r: Reader, e: Any, env: Env) -> Recursive[ast.Expr]:
-        parts: tuple[ast.Expr, ...] = yield r.read_all(e.args, env)
+        parts: tuple[ast.Expr, ...] = yield r.read_all(sorted(e.args, key=lambda part: bool(part.is_number)), env)
         found = parts[-1]
         for part in reversed(parts[:-1]):
             found = ast.Call(word, (part, found))
@@ -427,12 +429,12 @@ class Indexed(Reader):
     def ranges(self, e: Any, bound: Collection[Any]) -> dict[Any, Any]:
         """The indices of a sum with their sizes, once each is seen to run over a whole axis."""
         found: dict[Any, Any] = {}
+        indices = {*(label(limit[0]) for limit in e.limits), *self.free, *bound}
         for limit in e.limits:
             if len(limit) != 3:
                 raise EinstanError(f"{e} does not say from where to where.", "Write Sum(x[k], (k, 0, n - 1)).")
             k, low, high = label(limit[0]), limit[1], limit[2]
             size = high - low + 1
-            indices = {k, *found, *self.free, *bound}
             if low not in (0, 1) or self.first not in (None, low) or k in found or not is_size(size, indices):
                 raise EinstanError(
                     f"The sum over {k} runs from {low} to {high}; a sum runs over a whole axis.",
@@ -456,9 +458,10 @@ class Indexed(Reader):
         """The name of a tensor or scalar; two things that would be called alike are refused."""
         text = str(getattr(symbol, "name", symbol))
         found = parsed(joined_digits(text), self.labels)
-        if not isinstance(found, ast.Tensor) or found.indices != ():
+        if not isinstance(found, ast.Tensor) or found.indices != () or found.name in ("pi", "delta", "δ"):
             raise EinstanError(
-                f"{text[:80]!r} is no name of the language.", "Take a letter, then letters, digits and primes."
+                f"{text[:80]!r} is no name of the language, or has its meaning there.",
+                "Take a letter, then letters, digits and primes.",
             )
         if self.called.setdefault(found.name, meant) != meant:
             raise EinstanError(f"Two things are called {found.name} here.", "Give them different names.")
@@ -466,7 +469,7 @@ class Indexed(Reader):
 
     def free_letters(self) -> dict[Any, str]:
         env: dict[Any, str] = {}
-        for k in self.free:
+        for k in sorted(self.free, key=lambda k: not k.name[:1].islower()):
             env[k] = self.letter(k, env)
         return env
 
@@ -476,12 +479,14 @@ class Indexed(Reader):
         name = joined_digits(str(k.name))
         found = parsed(f"x[{name}]")
         own = isinstance(found, ast.Tensor) and [i.name for i in found.indices or ()] == [name]
-        alphabet: tuple[str, ...] = (
-            *"ijklmnpqrstuvwabcdefgh",
-            *(f"{x}{n}" for n in range(1, 1000) for x in ascii_lowercase),
-        )
-        candidates = (*([name[0].lower() + name[1:]] if own else []), *alphabet)
-        return next(x for x in candidates if x.lower() not in taken)
+        first = [name[0].lower() + name[1:]] if own else []
+        numbered = (f"{x}{n}" for n in count(1) for x in ascii_lowercase)
+        return next(x for x in together(first, "ijklmnpqrstuvwabcdefgh", numbered) if x.lower() not in taken)
+
+    def bind(self, k: Any, env: Env) -> dict[Any, str]:
+        """`env` with a letter for k that nothing around has, not even an index that k hides."""
+        hidden = {("hidden", env[k]): env[k]} if k in env else {}
+        return {**env, **hidden, k: self.letter(k, env)}
 
     def extent(self, size: Any) -> ast.Expr:
         """A size as a number of the language."""
@@ -490,11 +495,19 @@ class Indexed(Reader):
             raise EinstanError(f"No axis has the size {size}.", "Use the index on a tensor inside its sum.")
         return ast.Extent(places[size].name, places[size].axis)
 
-    def in_order(self, factors: Sequence[Any]) -> Sequence[Any]:
-        """Those that show the free indices first, by letters: X[b,K] W[K,j] + c[j]."""
+    def terms(self, terms: Sequence[Any]) -> Sequence[Any]:
+        """By the free indices, what is subtracted later: X[b,k] - m[b] + c[k]."""
+        return sorted(terms, key=lambda t: (*self.rank(t), bool(t.as_coeff_Mul()[0].is_negative)))
+
+    def factors(self, factors: Sequence[Any]) -> Sequence[Any]:
+        """Numbers and scalars, then by the free indices: a X[b,K] W[K,j]."""
+        return sorted(factors, key=lambda f: (any(True for _ in tensors(f)), *self.rank(f)))
+
+    def rank(self, e: Any) -> tuple[int, int]:
+        """Which free index it shows first, and then those before that show more."""
         free = sorted(self.free, key=lambda k: str(k.name))
-        shown = {id(f): [n for n, k in enumerate(free) if places(f, k)] for f in factors} if free else {}
-        return sorted(factors, key=lambda f: shown[id(f)] or [len(free)]) if free else factors
+        shown = [n for n, k in enumerate(free) if places(e, k)]
+        return min(shown, default=len(free)), -len(shown)
 
     # -- rows
 
@@ -519,9 +532,9 @@ class Indexed(Reader):
             return ast.Sum((positive,), (-1,))
         sizes = self.ranges(e, env)
         parts = squares_spread(rest, sizes)
-        inner, natural = dict(env), set()
+        inner, natural = dict(env), set[str]()
         for k in sizes:
-            inner[k] = self.letter(k, inner)
+            inner = self.bind(k, inner)
             upper = inner[k][0].upper() + inner[k][1:]
             shared = sum(places(part, k) for part in parts) > 1 and all(passes(part, k) for part in parts)
             if shared and upper[0].isupper() and len(upper) == len(inner[k]):
@@ -583,7 +596,7 @@ def of_product(r: Indexed, e: Any, env: Env) -> Recursive[ast.Expr]:
     for k in r.ranges(e, env):
         if not places(e.function, k):
             raise EinstanError(f"{str(e)[:80]} multiplies what does not depend on {k}.", "Write it as a power.")
-        inner[k] = r.letter(k, inner)
+        inner = r.bind(k, inner)
     body = yield r.read(e.function, inner)
     return ast.Call("prod", (body,), tuple(ast.Index(inner[label(limit[0])]) for limit in e.limits))
 
@@ -675,8 +688,8 @@ def places(e: Any, k: Any) -> int:
     return indices.count(k) if indices is not None else int(any(k in (indices_of(t) or ()) for t in tensors(e, k)))
 
 
-def tensors(root: Any, k: Any) -> Iterator[Any]:
-    """The tensors below, but not those of sums over an index of the same symbol."""
+def tensors(root: Any, k: Any = None) -> Iterator[Any]:
+    """The tensors below, but not those of sums over k."""
     stack = [root]
     while stack:
         e = stack.pop()
