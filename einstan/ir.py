@@ -30,6 +30,7 @@ Shape = tuple[Dim, ...]
 Labels = tuple[int, ...]
 
 MAX_DIGITS = 400
+MAX_CONTENT = 256  # bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,12 +323,17 @@ def raw_sum(coefs: Sequence[Coef], operands: tuple[Node, ...], shape: Shape) -> 
 
 
 def _content(coefs: Sequence[Coef]) -> Coef:
-    """The common factor of the coefficients; the first one is positive after division."""
+    """The common factor of the coefficients; the first one is positive after division.
+
+    A factor far from 1 stays inside, so that no coefficient leaves the range of floats.
+    """
     if all(c.rational in (1, -1) and not c.sizes for c in coefs):
         return coefs[0]
     top, bottom = 0, 1
     for c in coefs:
         top, bottom = gcd(top, c.rational.numerator), lcm(bottom, c.rational.denominator)
+    if max(top.bit_length(), bottom.bit_length()) > MAX_CONTENT:
+        top = bottom = 1
     shared = coefs[0].sizes if all(c.sizes == coefs[0].sizes for c in coefs) else ()
     sign = 1 if coefs[0].rational > 0 else -1
     return Coef(Fraction(sign * top, bottom), shared)

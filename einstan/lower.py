@@ -6,7 +6,7 @@ below. `LOWER` is the table by kind of expression.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .derive import derive
@@ -14,7 +14,6 @@ from .dims import Dim
 from .ir import (
     Coef,
     Node,
-    Shape,
     add,
     const,
     einsum,
@@ -119,7 +118,7 @@ def lower_number(lo: Lowering, e: ast.Number) -> Value:
 def lower_tensor(lo: Lowering, e: ast.Tensor) -> Value:
     if e.name in ("pi", "π") and not e.indices and e.name not in lo.checked.shapes:
         return Value(const("pi"), ())
-    if e.name == "delta":
+    if e.name == "delta" and len(e.indices or ()) == 2:
         return lower_delta(lo, e)
     node = lo.leaf(e.name)
     return indexed(lo, node, e.indices or ())
@@ -264,8 +263,8 @@ def lower_entrywise(lo: Lowering, e: ast.Call) -> Value:
         return Value(entrywise(lo, e.name, args), axes)
     slots = [name_(f"#{k}", a.shape) for k, a in enumerate(args)]
     node = entrywise(lo, e.name, slots)
-    for _ in range(e.primes):
-        (node,) = derive(node, ones(node.shape), [slots[e.slot or 0]])
+    for k in e.order:
+        (node,) = derive(node, ones(node.shape), [slots[k]])
     return Value(substitute([node], dict(zip(slots, args, strict=True)))[0], axes)
 
 
@@ -291,32 +290,27 @@ def formula_value(formula: Formula, args: Sequence[Node]) -> Node:
 
 
 def lower_opaque(lo: Lowering, e: ast.Call) -> Value:
-    """f(x[i]) entry by entry, f[j](Z[i,K]) along all open K, loss(X, Y) of whole tensors."""
-    slots = (e.slot or 0,) * e.primes
+    """f(x[i]) entry by entry, f[j](Z[i,K]) along all open K, loss(X, Y) of whole tensors; a derivative shows what
+    it was taken by after the new axes: f'[j,k](Z[i,K])."""
     axes = tuple(lo.scope.axes[id(e)])
-    nodes = [lo.values[id(a)].node for a in e.args]
-    if any(is_whole(a, node) for a, node in zip(e.args, nodes, strict=True)):
-        return Value(opaque(e.name, nodes, 0, new_sizes(lo, e), slots), axes)
-    seen = tuple(lo.scope.summed.get(id(e), {}))
-    new = tuple(index.name for index in e.along or ())
-    lead = tuple(name for name in axes if name not in new)
+    along = tuple(index.name for index in e.along or ())
+    lead = tuple(name for name in axes if name not in along)
     sizes = {name: d for a in e.args for name, d in lo.scope.axes[id(a)].items()}
-    nodes = []
-    for a in e.args:
-        own = tuple(name for name in lo.scope.axes[id(a)] if name in seen)
-        nodes.append(lo.aligned(a, lead + own, sizes))
-    node = opaque(e.name, nodes, len(lead), new_sizes(lo, e), slots)
-    return Value(pattern(node, lead + new, axes, {}), axes)
+    nodes = [seen_argument(lo, a, lead, lo.scope.summed.get(id(e), {}), sizes) for a in e.args]
+    seen = sum(nodes[k].rank - len(lead) for k in e.order)
+    new = tuple(lo.scope.axes[id(e)][name] for name in along[: len(along) - seen])
+    node = opaque(e.name, nodes, len(lead), new, e.order)
+    return Value(pattern(node, lead + along, axes, {}), axes)
 
 
-def is_whole(e: ast.Expr, node: Node) -> bool:
-    """`X[:]`, or `X` where X has axes: all of the tensor."""
-    return isinstance(e, ast.Tensor) and not e.indices and node.rank > 0
-
-
-def new_sizes(lo: Lowering, e: ast.Call) -> Shape:
-    sizes = lo.scope.axes[id(e)]
-    return tuple(sizes[index.name] for index in e.along or ())
+def seen_argument(lo: Lowering, e: ast.Expr, lead: Axes, taken: Collection[str], sizes: Mapping[str, Dim]) -> Node:
+    """The axes that ride along first, then those that the function sees: the capitals, or all of `X[:]`."""
+    whole = lo.values[id(e)].node
+    if isinstance(e, ast.Tensor) and not e.indices and whole.rank:
+        own = tuple(range(whole.rank))
+        return pattern(whole, own, (*lead, *own), sizes)
+    seen = tuple(name for name in lo.scope.axes[id(e)] if name in taken)
+    return lo.aligned(e, lead + seen, sizes)
 
 
 LOWER: dict[type[ast.Expr], Callable[..., Value]] = {

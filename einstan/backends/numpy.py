@@ -224,6 +224,8 @@ def raised(args: Sequence[float], params: Sequence[Any], n: int) -> float:
     (x,), (q,) = args, params
     if x == 0 and q < 0:
         return math.inf
+    if x < 0 and q.denominator != 1:
+        return math.nan
     return safe(lambda: x ** (int(q) if q.denominator == 1 else float(q)))((), (), 0)
 
 

@@ -98,7 +98,7 @@ class Builder:
             [v, factor],
             v.shape,
             v.dtype,
-            note=lambda name: f" = {float(factor):g} {name(v.storage)}",
+            note=lambda name: f" = {as_float(factor):g} {name(v.storage)}",
             flops=v.size,
         )
 

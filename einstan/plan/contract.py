@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..dims import Dim
 from .build import Builder, DType, written
-from .values import Name, Note, Number, Value
+from .values import Name, Note, Number, Value, as_float
 
 Labels = tuple[int, ...]
 FOLD_WITHOUT_ARRAY = 4096  # entries from which on np.einsum beats multiply and sum
@@ -73,7 +73,7 @@ def contract(job: Job, terms: list[Term]) -> Term:
     value, labels = bare(untargeted(job), terms)
     if job.target is not None and labels != job.out:
         value, labels = aligned(job.build, Term(value, labels), job.out), job.out
-    whole, factor = value.storage, float(job.factor)
+    whole, factor = value.storage, as_float(job.factor)
 
     def note(name: Name) -> str:
         return f" = {factor:g} {name(whole)}"

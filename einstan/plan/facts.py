@@ -87,7 +87,8 @@ def users(order: Sequence[Node]) -> dict[Node, list[Node]]:
 def is_fractional(node: Node, facts: Facts) -> bool:
     """Whether a constant may be no integer."""
     if node in facts.number:
-        return facts.number[node] != int(facts.number[node]) if math.isfinite(facts.number[node]) else True
+        found = facts.number[node]
+        return not found.is_integer() if isinstance(found, float) else found.denominator != 1
     if any(o in facts.fractional for o in node.operands):
         return True
     if isinstance(node, Add):
@@ -124,11 +125,17 @@ def fold_einsum(e: Einsum, facts: Facts) -> Number | None:
         return None
     dims = e.dims
     factors = [facts.number[o] for o in e.operands] + [facts.size(dims[label]) for label in e.summed]
-    return math.prod(factors, start=1)
+    return math.prod(of_one_kind(factors), start=1)
 
 
 def fold_add(a: Add, facts: Facts) -> Number:
-    return sum((facts.coef(c) * facts.number[o] for c, o in a.terms), start=0)
+    terms = [math.prod(of_one_kind([facts.coef(c), facts.number[o]])) for c, o in a.terms]
+    return sum(of_one_kind(terms), start=0)
+
+
+def of_one_kind(numbers: Sequence[Number]) -> Sequence[Number]:
+    """All exact, or all floats."""
+    return [as_float(c) for c in numbers] if any(isinstance(c, float) for c in numbers) else numbers
 
 
 def fold_call(y: Call, facts: Facts) -> Number | None:

@@ -17,7 +17,7 @@ from .coefs import place_coefficients
 from .contract import Labels, Term, aligned
 from .dtypes import BOOL, HALF, INT
 from .facts import Facts
-from .values import Arg, Exact, Name, Number, Value, ratio
+from .values import Arg, Exact, Name, Number, Value, as_float, ratio
 
 Axes = tuple[int | None, ...]
 
@@ -230,7 +230,7 @@ def copied(low: Lowering, s: Shown, factor: Exact, node: Node, target: Value) ->
 
 def filled(low: Lowering, c: Number, node: Node, target: Value) -> None:
     def note(name: Name) -> str:
-        return f"{subscripted(low.build.subscripts(node.shape))} = {float(c):g}"
+        return f"{subscripted(low.build.subscripts(node.shape))} = {as_float(c):g}"
 
     low.build.compute("fill", [c], target.shape, target.dtype, target, (), note)
 
@@ -275,5 +275,5 @@ def subscripted(letters: Sequence[str]) -> str:
 def letters_in(s: Shown, letters: Sequence[str], name: Name) -> str:
     """`v3[j,b]`: the node's letters in the order of the array's axes."""
     if not isinstance(s.value, Value):
-        return f"{float(s.value):g}"
+        return f"{as_float(s.value):g}"
     return written(s.value, [letters[s.axes.index(a)] for a in range(len(s.value.shape))], name)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..ir import Add, Node
 from .contract import Term, aligned
 from .shown import Lowering, Shown, align, carried, copied, labels_of, letters_in, operand_of, subscripted
-from .values import Exact, Name, Number, Value, magnitude, ratio
+from .values import Exact, Name, Number, Value, as_float, magnitude, ratio
 
 ADDITION = {
     (1, 1): ("add", False, 1),
@@ -68,7 +68,7 @@ def scaled(low: Lowering, a: Node, s: Shown, r: Exact, target: Value | None) -> 
 
     def note(name: Name) -> str:
         letters = low.build.subscripts(a.shape)
-        return f"{subscripted(letters)} = {float(r):g} {letters_in(s, letters, name)}"
+        return f"{subscripted(letters)} = {as_float(r):g} {letters_in(s, letters, name)}"
 
     return Shown(
         low.build.compute("multiply", [view, r], target.shape, target.dtype, target, (), note, view.size), order
