@@ -24,6 +24,7 @@ SUBSCRIPTS = "ₐₑₒₓₕₖₗₘₙₚₛₜᵢᵣᵤᵥⱼᵦᵧᵨᵩᵪ
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 LETTER = rf"[^\W\d_{SUBSCRIPTS}{SUPERSCRIPTS}₀-₉]"
 NAME = rf"(?:{LETTER}|[\u0300-\u036f0-9₀-₉])*"
+MARKS = re.compile(r"[\u0300-\u036f]{31}")
 PATTERN = re.compile(
     rf"""
       (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | \\[,;:\ ] | \\(?:{"|".join(words.SPACES)})(?![a-zA-Z]))
@@ -258,6 +259,10 @@ def plain_name(text: str, word: str, span: Span) -> str:
     for place, c in enumerate(word):
         if unicodedata.decomposition(c).startswith("<super>"):
             raise unknown_character(text, text.index(c, span.start + place))
+    if MARKS.search(word):  # putting them in order would take quadratic time
+        raise EinstanSyntaxError(
+            "More than 30 marks stand on one letter.", "Write it with fewer.", source=text, spans=(span,)
+        )
     name = unicodedata.normalize("NFKC", word)
     if not re.fullmatch(rf"{LETTER}{NAME}", name):
         raise EinstanSyntaxError(
