@@ -19,10 +19,10 @@ from einstan.rules import simplify
 from einstan.show.text import show_expr
 from einstan.show.to_sympy import to_sympy
 from einstan.stabilise import stabilise
+from einstan.sympy_words import WORDS, relu, sigmoid, step
 from einstan.syntax import ast
 from einstan.syntax.check import check_expression
 from einstan.syntax.from_sympy import from_sympy
-from einstan.sympy_words import WORDS, relu, sigmoid, step
 
 from .models import MODELS, Model
 
@@ -213,7 +213,7 @@ def test_what_has_no_form_in_the_language(e: object, words: str) -> None:
 
 def test_shared_parts_are_not_written_out_without_end() -> None:
     e = a
-    for _ in range(60):
+    for _ in range(20):
         e = sp.Add(sp.sin(e), sp.cos(e), evaluate=False)
     with pytest.raises(es.EinstanError, match="parts"):
         from_sympy(e)
@@ -310,7 +310,9 @@ VECTORS = {"i": "x", "j": "y", "k": "z"}
 
 def draw(rng: random.Random, depth: int) -> sp.Expr:
     """An expression of any kind; an index symbol may be bound in one place and free in another."""
-    kind = rng.choice(["leaf", "add", "mul", "mul", "sum", "sum", "sum", "power", "call", "over"] if depth else ["leaf"])
+    kind = rng.choice(
+        ["leaf", "add", "mul", "mul", "sum", "sum", "sum", "power", "call", "over"] if depth else ["leaf"]
+    )
     if kind == "leaf":
         return leaf(rng, rng.choice([*AXES, "delta"]))
     parts = [draw(rng, depth - 1) for _ in range(rng.choice([2, 3]))]
@@ -368,3 +370,52 @@ def keeps_its_value(e: sp.Expr) -> None:
     for place in np.ndindex(got.shape):
         want = plain(e, ARRAYS, dict(zip(free, place, strict=True)), sizes)
         assert got[place] == pytest.approx(want, rel=1e-10, abs=1e-12)
+
+
+# ---------------------------------------------------------------- sympy's own doit and diff against kernels
+
+SCALARS = [
+    "L = (A[I,J] y[J] - x[I]) (A[I,J] y[J] - x[I]) + a^2",
+    "L = sum[i](logsumexp[j](A[i,j] y[j]) x[i]^2) / 3",
+    "L = sum[i](softplus(x[i]) sigmoid(D[i,i]) log_softmax[i](x[i]))",
+    "L = norm[i](x[i]) mean[j](tanh(y[j] a)) + prod[k](z[k]) |k|",
+    "L = sum[i](A[i,J] B[J,K] z[K] x[i] / (1 + D[i,i]))",
+    "L = sum[i,p](delta[i,p] x[i] exp(x[p] a) gelu(D[i,p]))",
+]
+
+
+def sized(e: sp.Expr) -> sp.Expr:
+    """With sums written out."""
+    return e.subs({EXTENTS[axis]: size for axis, size in SIZES.items()}).doit()
+
+
+def number(e: sp.Expr) -> float:
+    """With the arrays' entries put in."""
+    entries = {t: ARRAYS[t.base.name][tuple(map(int, t.indices))] for t in e.atoms(sp.Indexed)}
+    return float(sp.N(e.subs(entries | {a: float(ARRAYS["a"])})))
+
+
+@pytest.mark.parametrize("text", SCALARS)
+def test_values_and_gradients_are_those_of_sympy(text: str) -> None:
+    p = es.parse(text)
+    e = sized(sympy_of(text))
+    arrays = {name: ARRAYS[name] for name in p.inputs}
+    value, slopes = p.value_and_grad("L", list(p.inputs)).run(**arrays)
+    assert float(value) == pytest.approx(number(e), rel=1e-12)
+    for name, slope in slopes.items():
+        for place in np.ndindex(slope.shape):
+            entry = IndexedBase(name, real=True)[place] if place else a
+            assert slope[place] == pytest.approx(number(e.diff(entry)), rel=1e-11)
+
+
+@pytest.mark.parametrize("word", sorted(WORDS.keys() - {"max", "min"}))
+def test_derivatives_of_words_are_those_of_sympy(word: str) -> None:
+    """To third order, on both sides of a kink."""
+    points = np.array([-0.8, -0.3, 0.2, 0.7]) + (1 if word in ("log", "log1p") else 0)
+    for order in range(4):
+        got = es.parse(f"y[i] = {word}{chr(39) * order}(x[i])").run("y", x=points)
+        slope = WORDS[word](a).diff(a, order)
+        assert not slope.has(sp.Derivative, sp.Subs)
+        for point, value in zip(points, got, strict=True):
+            want = sp.N(slope.subs(sp.DiracDelta(a), 0).subs(a, sp.Float(float(point), 30)).doit(), 20)
+            assert value == pytest.approx(float(want), rel=1e-11, abs=1e-13)
