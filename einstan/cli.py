@@ -317,11 +317,23 @@ def known(d: Any) -> list[str]:
 
 def spelled(program: Any, arguments: Arguments) -> str:
     """The statements of a program as LaTeX or as numpy."""
-    from .show.einsum import einsum_module
+    return str(program.latex()) if arguments.to == "latex" else numpy_lines(program, program.names, ())
 
-    if arguments.to == "latex":
-        return str(program.latex())
-    return einsum_module(program.checked, program.names)
+
+def numpy_lines(program: Any, of: Sequence[str], tree: Any) -> str:
+    """The names `of`, a tree of derivatives and those that the formulas hold, as numpy statements."""
+    from .program import Derived
+    from .request import Term
+    from .show.einsum import einsum_module, lacking
+
+    tried: set[tuple[str, ...]] = set()
+    while True:
+        derived = Derived(program, tree, {})
+        new = [key for key in lacking(derived.checked, of, derived.lines) if key not in tried]
+        if not new:
+            return einsum_module(derived.checked, of, derived.lines)
+        tried.update(new)
+        tree = (tree, *(Term(top, tuple(below)) for top, *below in new))
 
 
 def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Arguments], None]:
@@ -340,17 +352,11 @@ def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Argument
     return command
 
 
-def as_einsum(derived: Any, of: str, functions: dict[str, str]) -> str:
-    from .show.einsum import einsum_module
-
-    return einsum_module(derived.checked, [of], derived.lines)
-
-
 DERIVED_TO: dict[str, Callable[[Any, str, dict[str, str]], str]] = {
     "text": lambda derived, of, functions: str(derived),
     "latex": lambda derived, of, functions: str(derived.latex()),
     "numpy": lambda derived, of, functions: str(derived.compile(functions=functions).source),
-    "einsum": as_einsum,
+    "einsum": lambda derived, of, functions: numpy_lines(derived.base, [of], derived.tree),
 }
 
 

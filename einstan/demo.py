@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .program import Program, parse
+from .show.einsum import einsum_module
 
 WIDTH = 92
 Arrays = dict[str, np.ndarray]
@@ -92,7 +93,7 @@ L = g[D] h[D]
 
 
 def screens() -> Iterator[str]:
-    """One text per case: formula, gradient, source, a run, the gradient checked."""
+    """One text per case: formula, gradient, einsums, source, a run, the gradient checked."""
     for case in CASES:
         yield screen(case)
 
@@ -111,7 +112,9 @@ def screen(case: Case) -> str:
         indent(str(program)),
         heading(f"gradient of {case.of} by {', '.join(case.wrt)}"),
         indent(str(gradient)),
-        heading("generated numpy"),
+        heading("the same as numpy to read and paste"),
+        indent(einsum_module(gradient.checked, [case.of], gradient.lines)),
+        heading("the program that runs"),
         indent(main_function(kernel.source)),
         heading("a run"),
         *(indent(f"{name} = {np.array2string(value, precision=6)}") for name, value in values.items()),

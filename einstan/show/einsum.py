@@ -85,6 +85,14 @@ def einsum_module(checked: Checked, of: Sequence[str], claims: Sequence[ast.Stat
     return module.text()
 
 
+def lacking(checked: Checked, of: Sequence[str], claims: Sequence[ast.Statement]) -> list[Key]:
+    """Derivatives of names that stand in formulas and that no line computes."""
+    lines = lines_of(checked, claims)
+    ends = [(name,) for name in of] + [line.key for line in lines_of_claims(checked, claims)]
+    used = dict.fromkeys(key for end in needed(lines, ends) for key in keys_below(lines[end].body))
+    return [key for key in used if len(key) > 1 and key not in lines and key[0] in checked.definitions]
+
+
 def lines_of(checked: Checked, claims: Sequence[ast.Statement]) -> dict[Key, Line]:
     """Every statement that may be computed, by what it assigns."""
     lines: dict[Key, Line] = {}
@@ -186,7 +194,7 @@ class Module:
 
     def function(self, e: ast.Call, note: str) -> str:
         """The name of an opaque function, or of a derivative of it, that the reader provides."""
-        slot = "" if e.slot is None else f"_{e.slot + 1}"
+        slot = "".join(f"_{n + 1}" for n in e.slots)
         key = (e.name, "'" * e.primes, slot)
         if key not in self.called:
             self.called[key] = self.free(identifier(e.name) + "_prime" * e.primes + slot)
@@ -195,14 +203,14 @@ class Module:
 
     def slope(self, e: ast.Call) -> str:
         """A helper for a derivative of a built-in function, tanh'(x), or for a function that is a formula."""
-        key = (e.name, "'" * e.primes, str(e.slot))
+        key = (e.name, "'" * e.primes, str(e.order))
         if key not in self.called:
             self.called[key] = self.free(identifier(e.name) + "_prime" * e.primes)
             places = [f"#{n}" for n in range(len(e.args))]
             leaves = [name_(place, ()) for place in places]
             node = entry_function(Lowering(self.checked, NOTHING, {}), e.name, leaves)
-            for _ in range(e.primes):
-                (node,) = derive(node, ones(()), [leaves[e.slot or 0]])
+            for k in e.order:
+                (node,) = derive(node, ones(()), [leaves[k]])
             body = formula(simplify([node])[0], (), Vocabulary({}, {}, {}))
             args = [f"x{n + 1}" for n in range(len(places))] if len(places) > 1 else ["x"]
             self.called.update(((place,), arg) for place, arg in zip(places, args, strict=True))
@@ -304,7 +312,7 @@ def named(name: str, axes: Axes) -> str:
 
 def identifier(name: str) -> str:
     """A name as a Python identifier: W' is W_prime, X^{(m)} is X_m, \\hat{X} is hat_X."""
-    plain = unicodedata.normalize("NFKC", name.replace("'", "_prime"))
+    plain = unicodedata.normalize("NFKC", re.sub("_*'", "_prime", name))
     word = re.sub(r"[^\w]+", "_", plain).strip("_") or "x"
     word = word if word.isidentifier() else f"x_{word}"
     word = word if word.isidentifier() else "x"
@@ -484,9 +492,10 @@ def of_derivative(b: Body, e: ast.Derivative) -> Value:
     key = derivative_key(e)
     if key not in b.module.lines and not opaque_below(b.module.checked, key[0]):
         raise EinstanDerivativeError(
-            f"{show_expr(e)} stands in a formula and no line computes it.",
-            "Differentiate it, or use the generated numpy source.",
-            spans=(),
+            f"{show_expr(e)} stands in a formula, and no line of numpy computes it.",
+            "Give what is differentiated a name in a statement of its own.",
+            source=b.module.checked.module.source,
+            spans=(e.span,) if e.span != ast.NOWHERE else (),
         )
     name = b.module.derivative(key)
     if key not in b.module.lines:
@@ -706,8 +715,8 @@ def opaque(b: Body, e: ast.Call) -> Value:
         return Value(f"{function}({', '.join(args)})", ATOM, axes)
     sizes = {x: d for a in e.args for x, d in b.scope.axes[id(a)].items()}
     owns = [lead + tuple(x for x in b.scope.axes[id(a)] if x in seen) for a in e.args]
-    shown = ", ".join(f"[{','.join(own)}]" for own in owns)
-    function = b.module.function(e, f"{shown} -> [{','.join(lead + new)}]")
+    shown = ", ".join(f"[{','.join(own).lower()}]" for own in owns)
+    function = b.module.function(e, f"{shown} -> [{','.join(lead + new).lower()}]")
     args = [b.full(a, own, sizes).text for a, own in zip(e.args, owns, strict=True)]
     return Value(f"{function}({', '.join(args)})", ATOM, lead + new)
 
