@@ -110,9 +110,12 @@ def lines_of_claims(checked: Checked, claims: Sequence[ast.Statement]) -> Iterat
     wanted = {id(claim) for claim in claims}
     for claim in checked.claims:
         left = claim.claim.forms[0]
-        scope = claim.forms[1].scope
-        if id(claim.claim) not in wanted or not isinstance(left, ast.Derivative) or scope is None:
+        if id(claim.claim) not in wanted or not isinstance(left, ast.Derivative):
             continue
+        if error := claim.forms[1].error:
+            raise error
+        scope = claim.forms[1].scope
+        assert scope is not None, "our bug: a form of a claim is legal or has an error"
         key = derivative_key(left)
         if key in keys_below(claim.claim.forms[1]):  # a function that only the reader knows
             continue
