@@ -91,7 +91,7 @@ def function(name: str, formula: Callable[..., Any]) -> Function:
     """
     import sympy
 
-    from .syntax.from_sympy import scalar_formula
+    from .syntax.sympy_scalars import scalar_formula
 
     require_word(name)
     count = arity(formula)

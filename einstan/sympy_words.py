@@ -13,8 +13,9 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 
 class Word(sympy.Function):  # type: ignore[misc]
-    """A real function of one real argument: `definition` evaluates it, is what exp and Piecewise rewrite it as; `slope`
-    is its derivative, with the kinks of the language.
+    """A real function of a real argument: it is evaluated by its definition, and rewritten so for exp and Piecewise.
+
+    `slope` is its derivative, with the kinks of the language.
     """
 
     nargs: ClassVar[int] = 1

@@ -178,6 +178,13 @@ def test_an_expression_in_context_knows_the_functions() -> None:
     np.testing.assert_array_equal(p.expr("huber'(x[i])").run(x=DATA["x"]), [-1, -0.5, 0.25, 1])
 
 
+def test_an_opaque_function_is_bound_to_one() -> None:
+    opaque = es.parse(TEXT.replace("huber", "f"))
+    for name in ("x", "m"):
+        got = opaque.grad("L", name).compile(functions={"f": HUBER})(**DATA)
+        np.testing.assert_allclose(got, program().grad("L", name).run(**DATA), rtol=1e-14)
+
+
 CALLS = [
     ("y[i] = huber(x[i], 2)", "huber has 1 argument, not 2"),
     ("y[i] = huber[i](x[i])", "acts entry by entry"),
