@@ -72,6 +72,10 @@ def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> 
         return
     if (arguments.file is None) == (arguments.text is None):
         refuse("give the formula once: a FILE, - for standard input, or -e TEXT")
+    if getattr(arguments, "to", "numpy") != "numpy":
+        for option in ("functions", "sizes"):
+            if getattr(arguments, option, ""):
+                refuse(f"--{option} is for --to numpy")
     output = getattr(arguments, "output", None)
     if output is not None and Path(output).suffix not in (".npy", ".npz"):
         refuse(f"results are written to .npz, or one of them to .npy; not to {output}")
@@ -102,12 +106,25 @@ def names(words: str) -> list[str]:
 
 def functions(arguments: Arguments) -> dict[str, str]:
     """--functions f=tanh,g=relu: what opaque functions are."""
+    return pairs(arguments.functions, "Write --functions f=tanh,g=relu.")
+
+
+def sizes(arguments: Arguments) -> dict[str, int]:
+    """--sizes b=5,k=3: the size of the axes with this letter."""
+    found = pairs(arguments.sizes, "Write --sizes b=5,k=3.")
+    if wrong := [word for word in found.values() if not word.isdecimal() or len(word) > 18]:
+        raise EinstanError(f"{wrong[0]!r} is no size.", "Write --sizes b=5,k=3.")
+    return {letter: int(word) for letter, word in found.items()}
+
+
+def pairs(words: str, form: str) -> dict[str, str]:
+    """`a=b,c=d` as a table."""
     found = {}
-    for pair in names(arguments.functions) if arguments.functions else ():
-        name, equals, word = pair.partition("=")
-        if not equals:
-            raise EinstanError(f"{pair!r} binds no function.", "Write --functions f=tanh.")
-        found[name.strip()] = word.strip()
+    for pair in names(words) if words else ():
+        left, equals, right = pair.partition("=")
+        if not equals or not left or not right:
+            raise EinstanError(f"{pair!r} is no pair.", form)
+        found[left.strip()] = right.strip()
     return found
 
 
@@ -343,7 +360,7 @@ def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Argument
         program = read_program(arguments)
         of, wrt = arguments.of.strip(), names(arguments.wrt)
         derived = verb(program, of, wrt)
-        text = DERIVED_TO[arguments.to](derived, of, functions(arguments))
+        text = DERIVED_TO[arguments.to](derived, arguments)
         if arguments.json:
             print_json({"of": of, "wrt": wrt, "to": arguments.to, "lines": text.splitlines()})
         else:
@@ -352,11 +369,25 @@ def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Argument
     return command
 
 
-DERIVED_TO: dict[str, Callable[[Any, str, dict[str, str]], str]] = {
-    "text": lambda derived, of, functions: str(derived),
-    "latex": lambda derived, of, functions: str(derived.latex()),
-    "numpy": lambda derived, of, functions: str(derived.compile(functions=functions).source),
-    "einsum": lambda derived, of, functions: numpy_lines(derived.base, [of], derived.tree),
+def source(derived: Any, arguments: Arguments) -> str:
+    """The program that a kernel runs, which is made for sizes."""
+    given = sizes(arguments)
+    kernel = derived.compile(functions=functions(arguments), sizes=given)
+    if strange := given.keys() - {letter for axes in kernel.inputs.values() for letter in axes}:
+        raise EinstanError(f"No axis has the letter {min(strange)}.", f"The inputs are {inputs(kernel)}.")
+    told = ",".join(f"{letter}={n}" for letter, n in given.items()) + ", and for " if given else ""
+    return f"# Made for {told}128 entries along {'any other' if given else 'every'} axis (--sizes).\n{kernel.source}"
+
+
+def inputs(kernel: Any) -> str:
+    return ", ".join(shown(name, axes) for name, axes in kernel.inputs.items())
+
+
+DERIVED_TO: dict[str, Callable[[Any, Arguments], str]] = {
+    "text": lambda derived, arguments: str(derived),
+    "latex": lambda derived, arguments: str(derived.latex()),
+    "numpy": source,
+    "einsum": lambda derived, arguments: numpy_lines(derived.base, [arguments.of.strip()], derived.tree),
 }
 
 
@@ -420,6 +451,7 @@ DERIVE: Options = (
         ("--to",),
         {"choices": tuple(DERIVED_TO), "default": "text", "help": "formulas, or source: einsum to read, numpy to run"},
     ),
+    (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes that --to numpy is made for"}),
 )
 RUN: Options = (
     (("--of",), {"required": True, "metavar": "L,Z", "help": "the names to compute"}),

@@ -153,4 +153,4 @@ def heading(words: str) -> str:
 
 
 def indent(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.strip().splitlines())
+    return "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())
