@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from .derive import derive, identity
 from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, scale, substitute, toposort, uses, zeros
 from .lower import derivative_name
-from .prims.opaque import OPAQUE
+from .prims.opaque import OPAQUE, sees_axes
 from .prims.scalar import POW
 from .prims.shape import PART
 from .rules import simplify
-from .show.formula import hides, orientation
+from .show.formula import hides, indistinct, orientation
 
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
 
@@ -73,7 +73,7 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
         if name in program.bodies:
             body = program.bodies[name]
             below = [x for x in toposort([body]) if x in active]
-            slopes |= known_slopes(leaf, body, derivatives)
+            slopes |= known_slopes(leaf, body, derivatives, definitions(program))
             own = dict(named_forms(leaf, body))
             for x, ct in zip(below, derive(body, seed, below), strict=True):
                 cotangents.setdefault(x, []).extend(substitute([ct], ChainMap(own, slopes, called)))
@@ -156,12 +156,6 @@ def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
     return Statements(leaves, bodies, program.words)
 
 
-def sees_axes(y: Call) -> bool:
-    lead = y.params[1]
-    assert isinstance(lead, int)
-    return any(o.rank > lead for o in y.operands)
-
-
 def base_leaf(node: Node) -> Node:
     """What a transposition is of."""
     if isinstance(node, Einsum) and node.is_pattern and node.operands and sorted(node.labels[0]) == sorted(node.out):
@@ -169,8 +163,11 @@ def base_leaf(node: Node) -> Node:
     return node
 
 
-def known_slopes(leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]]) -> dict[Node, Node]:
-    """∂f of the statement X = f(Z) as the diagonal part of the leaf ∂X/∂Z, for each named argument."""
+def known_slopes(
+    leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]], bodies: Mapping[Node, Node]
+) -> dict[Node, Node]:
+    """∂f of the statement X = f(Z) as the diagonal part of the leaf ∂X/∂Z, for each named argument Z that no other
+    argument is made of."""
     y = base_leaf(body)
     if not (isinstance(y, Call) and y.prim is OPAQUE and sees_axes(y)):
         return {}
@@ -182,7 +179,7 @@ def known_slopes(leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]
     found = {}
     for k, argument in enumerate(y.operands):
         z = base_leaf(argument)
-        if sum(base_leaf(o) is z for o in y.operands) > 1:
+        if any(z in toposort([o], bodies) for n, o in enumerate(y.operands) if n != k):
             continue
         slope = OPAQUE(*y.operands, params=(name, lead, new, (k,)))
         places = [*inner[:lead], *range(100, 100 + argument.rank - lead)]
@@ -262,7 +259,8 @@ def without_spelling(node: Node) -> list[Node]:
         return []
     found = []
     for o, own in node.factors:
-        if any(hides(o, [n for n, x in enumerate(own) if x == label]) for label in node.summed):
+        summed = (tuple(n for n, x in enumerate(own) if x == label) for label in node.summed)
+        if indistinct(o, own) or any(hides(o, axes) for axes in summed):
             found.append(o)
     return found
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .arrays import NOMINAL_SIZE
+from .bind import bindings_of, callables_of, sizes_of_results
 from .collector import paused
 from .dims import Dim, Env, single_symbol
 from .ir import Add, Call, Input, Node, Shape, toposort
@@ -19,8 +20,9 @@ from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packe
 class Options:
     """How a kernel is made.
 
-    `sizes` are nominal ones, for what a kernel tells before its first call. `functions` binds opaque functions to
-    functions of the language. `strict` leaves out laws that hold for finite values only. `memory_limit` is in bytes.
+    `sizes` are nominal ones, for what a kernel tells before its first call. `functions` says what opaque
+    functions are: functions of the language by name, formulas, or Python callables (see bind). `strict` leaves out
+    laws that hold for finite values only. `memory_limit` is in bytes.
     """
 
     backend: str = "numpy"
@@ -38,11 +40,24 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a kernel may be given: shapes and axis letters of the inputs, and who words a mismatch of sizes."""
+    """What a kernel may be given: shapes and axis letters of the inputs, and who words a mismatch of sizes; the
+    opaque functions of the program, where they are known."""
 
     shapes: dict[str, Shape]
     hints: dict[str, tuple[str, ...]]
     explain: Callable[[dict[str, tuple[int, ...]]], Exception | None]
+    functions: Collection[str] | None = None
+
+    def resized(self, sizes: Mapping[str, Dim]) -> Signature:
+        """The same with symbols of sizes replaced."""
+        shapes = {name: tuple(d.replace(sizes) for d in shape) for name, shape in self.shapes.items()}
+        return replace(self, shapes=shapes)
+
+    @property
+    def letters(self) -> dict[str, str]:
+        """What the size symbols of the inputs are called."""
+        pairs = [pair for name, shape in self.shapes.items() for pair in zip(shape, self.hints[name], strict=True)]
+        return {symbol: letter for d, letter in reversed(pairs) for symbol in [single_symbol(d)] if symbol is not None}
 
 
 def kernel_of(
@@ -54,8 +69,12 @@ def kernel_of(
 ) -> Kernel:
     """The kernel of a tree of terms; `recipe` is how a pickle makes it again."""
     with paused():
-        graph = Graph.of(definitions.bound(options.functions or {}), list(terms(tree)), options.laws)
+        functions = bindings_of(options.functions or {}, signature.functions)
+        sizes = sizes_of_results(definitions.roots, functions)
+        signature = signature.resized(sizes)
+        graph = Graph.of(definitions.bound(functions, sizes), list(terms(tree)), options.laws)
         plain = graph.nodes(list)
+        called = callables_of(plain, functions, signature.letters)
     several = graph.has_products()
 
     def build(env: Env) -> list[Node]:
@@ -76,27 +95,31 @@ def kernel_of(
         check_finite=options.check_finite,
         wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
         recipe=recipe,
+        functions=called,
     )
 
 
 def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:
     """The inputs whose entries, or whose sizes alone, the outputs need, in the program's order."""
     below = toposort(outputs)
-    named = {node.name for node in below if isinstance(node, Input)}
+    read = {node.name for node in below if isinstance(node, Input)}
     symbols = {s for node in below for d in sizes_of(node) for s in d.symbols}
-    known = {s for name in named for s in decided(shapes[name])}
-    read = []
-    for name, shape in shapes.items():
-        own = decided(shape)
-        if name in named or own & (symbols - known):
-            read.append(name)
-            known |= own
-    return read
+    while True:
+        dims = [d for name in read for d in shapes[name]]
+        missing = symbols.union(*(d.symbols for d in dims)) - decided(dims)
+        more = next((name for name in shapes if name not in read and missing & decided(shapes[name])), None)
+        if more is None:
+            return [name for name in shapes if name in read]
+        read.add(more)
 
 
-def decided(shape: Shape) -> set[str]:
-    """The size symbols that an array of this shape decides by itself."""
-    return {s for d in shape if (s := single_symbol(d)) is not None}
+def decided(dims: Iterable[Dim]) -> set[str]:
+    """The size symbols that arrays of these sizes decide, one after the other."""
+    known: set[str] = set()
+    waiting = [set(d.symbols) for d in dims]
+    while found := {s for own in waiting if len(own - known) == 1 for s in own - known}:
+        known |= found
+    return known
 
 
 def sizes_of(node: Node) -> Iterable[Dim]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,14 @@ def kernel(*inputs):
 SMALL_RESULT = 1 << 16  # bytes
 
 
+class Asked(NamedTuple):
+    """A function that is given at compile, under its spelling, with the result that is wanted of it."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Functions:
     """What the source defines."""
@@ -37,9 +45,9 @@ class Functions:
     run: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], tuple[Any, ...]]
 
 
-def compiled(source: str) -> Functions:
-    """The functions of our own text, in a namespace that holds nothing else."""
-    space: dict[str, Any] = {"__name__": "einstan_generated"}
+def compiled(source: str, called: Mapping[str, Callable[..., Any]] | None = None) -> Functions:
+    """The functions of our own text, in a namespace that holds nothing else but those that it calls, `f0`, `f1`."""
+    space: dict[str, Any] = {"__name__": "einstan_generated", **(called or {})}
     with np.errstate(all="ignore"):  # 1e300 is inf in float32
         exec(compile(source, "<einstan kernel>", "exec"), space)
     return Functions(space["workspace"], space["results"], space["run"])
@@ -70,7 +78,22 @@ def emit(plan: Plan, hints: Mapping[str, Sequence[str]] | None = None, comments:
     ]
     head = HEAD + ("import math\n" if text.uses_math else "") + "\nimport numpy as np\n"
     constants = "".join(f"{name} = {value}\n" for name, value in text.constants())
+    constants += "".join(
+        f"# {name}: what compile(functions=...) was given for {escaped(asked.key)}; returns the shape {asked.shape}\n"
+        for asked, name in text.called.items()
+    )
     return "\n".join([head, *(f"\n{h.strip()}\n" for h in text.helpers), f"\n{constants}", *functions])
+
+
+def opaque_steps(plan: Plan) -> dict[Asked, str]:
+    """What the plan calls that is given at compile, and how its source calls that."""
+    asked = dict.fromkeys(asked_of(step) for step in plan.steps if step.op == "opaque")
+    return {one: f"f{n}" for n, one in enumerate(asked)}
+
+
+def asked_of(step: Step) -> Asked:
+    (key,) = step.params
+    return Asked(key, step.out.shape, step.out.dtype)
 
 
 def function(head: str, lines: Sequence[str]) -> str:
@@ -94,6 +117,7 @@ class Text:
 
     def __init__(self, plan: Plan, comments: bool) -> None:
         self.plan, self.comments = plan, comments
+        self.called = opaque_steps(plan)
         self.names: dict[Value, str] = {}
         self.made: set[str] = set()
         self.born = born(plan)
@@ -146,6 +170,10 @@ class Text:
         return kind == "constant" or (step.is_view and kind == "work")
 
     def line(self, step: Step) -> Iterator[str]:
+        if step.op == "opaque":
+            given = ", ".join(self.argument(a, step) for a in step.args)
+            yield f"np.copyto({self.name(step.out)}, {self.called[asked_of(step)]}({given})){self.comment(step)}"
+            return
         op = OPS[step.op]
         if op.helper:
             self.helpers[op.helper] = None

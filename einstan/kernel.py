@@ -20,9 +20,10 @@ from typing import Any, Final
 import numpy as np
 
 from .arrays import Array, DType, as_arrays, check_names, differentiable, dtype_of, nominal_env, solved
+from .callables import guarded
 from .collector import paused
 from .dims import Env
-from .emit import Functions, born, compiled, emit
+from .emit import Functions, born, compiled, emit, opaque_steps
 from .errors import EinstanError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
 from .order import check_method
@@ -61,6 +62,7 @@ class Kernel:
         "_build",
         "_explain",
         "_finite",
+        "_functions",
         "_known",
         "_limit",
         "_names",
@@ -85,6 +87,7 @@ class Kernel:
     _sizes: dict[str, Any]
     _finite: bool
     _wrt: frozenset[str]
+    _functions: Mapping[str, Callable[..., Any]]
     _recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None
     _state: State
 
@@ -103,6 +106,7 @@ class Kernel:
         check_finite: bool = False,
         wrt: frozenset[str] = frozenset(),
         recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None = None,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         if backend != "numpy":
             raise MissingBackendError(f"The backend {backend[:60]!r} is not built yet.", 'Write backend="numpy".')
@@ -121,6 +125,7 @@ class Kernel:
             "_finite": check_finite,
             "_wrt": frozenset(wrt),
             "_recipe": recipe,
+            "_functions": dict(functions or {}),
             "_state": State(),
         }
         for name, value in fields.items():
@@ -235,7 +240,11 @@ class Kernel:
         dtypes = {name: dtype for name, (_, dtype) in zip(self._names, key, strict=True)}
         with paused():
             found = plan(self._build(env), env, dtypes, self.optimize, self.inputs, beside)
-        return Bound(found, self._names, key, nested(self._pack, len(found.results)))
+        called = {
+            name: guarded(asked.key, self._functions[asked.key], asked.shape, asked.dtype)
+            for asked, name in opaque_steps(found).items()
+        }
+        return Bound(found, self._names, key, nested(self._pack, len(found.results)), called)
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
         """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""
@@ -263,6 +272,7 @@ class Bound:
     """One plan with its functions and workspaces."""
 
     __slots__ = (
+        "called",
         "count",
         "distinct",
         "functions",
@@ -277,8 +287,15 @@ class Bound:
         "take",
     )
 
-    def __init__(self, plan_: Plan, names: Sequence[str], key: Key, pack: Callable[[list[Any]], Any]) -> None:
-        self.plan, self.pack = plan_, pack
+    def __init__(
+        self,
+        plan_: Plan,
+        names: Sequence[str],
+        key: Key,
+        pack: Callable[[list[Any]], Any],
+        called: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self.plan, self.pack, self.called = plan_, pack, called
         self.functions: Functions | None = None
         self.count = len(names)
         self.key = list(key)
@@ -296,7 +313,7 @@ class Bound:
         functions = self.functions
         if functions is None:
             with paused():
-                functions = self.functions = compiled(emit(self.plan, comments=False))
+                functions = self.functions = compiled(emit(self.plan, comments=False), self.called)
         try:
             held = self.pool.pop()
         except IndexError:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .bind import bind
+from .bind import Bindings, bind, resized
 from .derive import derive, identity
+from .dims import Dim
 from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
 from .rules import simplify, simplify_exactly
 from .stabilise import stabilise, stabilise_exactly
@@ -64,13 +65,23 @@ class Definitions:
     bodies: Mapping[str, Node]
     derivatives: Mapping[Node, tuple[Node, tuple[str, ...]]]
 
-    def bound(self, functions: Mapping[str, Any]) -> Definitions:
-        """The same with opaque functions replaced by the primitives they are bound to."""
-        if not functions:
+    def bound(self, functions: Bindings, sizes: Mapping[str, Dim]) -> Definitions:
+        """The same with functions written in that are bound to formulas, and with these sizes."""
+        if not functions.written:
             return self
-        table = {name: bind(node, functions) for name, node in self.bodies.items()}
-        derivatives = {leaf: (bind(top, functions), wrt) for leaf, (top, wrt) in self.derivatives.items()}
-        return Definitions(self.leaves, table, derivatives)
+        leaves = dict(zip(self.leaves, resized(list(self.leaves.values()), sizes), strict=True))
+        bodies = resized(list(self.bodies.values()), sizes)
+        table = {name: bind(node, functions) for name, node in zip(self.bodies, bodies, strict=True)}
+        tops = resized([top for top, _ in self.derivatives.values()], sizes)
+        heads = resized(list(self.derivatives), sizes)
+        wrt = [names for _, names in self.derivatives.values()]
+        derivatives = {head: (bind(top, functions), names) for head, top, names in zip(heads, tops, wrt, strict=True)}
+        return Definitions(leaves, table, derivatives)
+
+    @property
+    def roots(self) -> list[Node]:
+        """Bodies, and numerators of the derivatives in them."""
+        return [*self.bodies.values(), *(top for top, _ in self.derivatives.values())]
 
 
 Stage = Callable[[Sequence[Node]], list[Node]]  # nodes to nodes of equal value

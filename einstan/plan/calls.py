@@ -8,7 +8,8 @@ from math import prod
 from typing import Any
 
 from ..backends.numpy import POWERS, REDUCTIONS
-from ..errors import EinstanError, EinstanShapeError
+from ..bind import spelled
+from ..errors import EinstanShapeError
 from ..ir import Call, Node
 from .dtypes import BOOL
 from .shown import (
@@ -39,10 +40,6 @@ def lower_call(low: Lowering, node: Node) -> Shown:
         return rule(low, node)
     if node.prim.name in REDUCTIONS:
         return reduction(low, node)
-    if not node.prim.entrywise:
-        raise EinstanError(
-            f"The function {str(node.params[0])[:60]!r} is not known.", "Bind it: compile(functions={...})."
-        )
     return applied(low, node, node.prim.name, arguments(low, node))
 
 
@@ -133,6 +130,22 @@ def reduction(low: Lowering, y: Call) -> Shown:
     return Shown(value, tuple([kept.index(k) for k in range(y.rank)]))
 
 
+def opaque(low: Lowering, y: Call) -> Shown:
+    """A function that is given at compile, called with whole arrays in the order of their axes."""
+    dtype, target, key = low.facts.computed(y), low.target(y), spelled(y)
+    shown = [full(low, s, o) for s, o in zip(arguments(low, y), y.operands, strict=True)]
+    taken = [operand_of(low, s, tuple(range(o.rank)), dtype) for s, o in zip(shown, y.operands, strict=True)]
+
+    def note(name: Name) -> str:
+        letters = low.build.subscripts(y.shape)
+        inside = [letters_in(s, low.build.subscripts(o.shape), name) for s, o in zip(shown, y.operands, strict=True)]
+        return f"{subscripted(letters)} = {key}({', '.join(inside)})"
+
+    shape = low.facts.shape[y]
+    out = target if target is not None else low.build.value(shape, dtype)
+    return Shown(low.build.compute("opaque", taken, shape, dtype, out, (key,), note, prod(shape)), tuple(range(y.rank)))
+
+
 # ---------------------------------------------------------------- joins and parts
 
 
@@ -164,4 +177,10 @@ def join(low: Lowering, y: Call) -> Shown:
     return Shown(value, tuple(range(y.rank)))
 
 
-CALLS: dict[str, Callable[[Lowering, Call], Shown]] = {"pow": power, "where": condition, "part": part, "concat": join}
+CALLS: dict[str, Callable[[Lowering, Call], Shown]] = {
+    "pow": power,
+    "where": condition,
+    "part": part,
+    "concat": join,
+    "opaque": opaque,
+}

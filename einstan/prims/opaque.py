@@ -19,6 +19,13 @@ def opaque_shape(args: tuple[Node, ...], params: tuple[Any, ...]) -> Shape:
     return (*args[0].shape[:lead], *new, *seen)
 
 
+def sees_axes(y: Call) -> bool:
+    """Whether the function takes in more than one entry of some argument."""
+    lead = y.params[1]
+    assert isinstance(lead, int)
+    return any(o.rank > lead for o in y.operands)
+
+
 def derived(y: Call, k: int) -> Node:
     """∂y/∂arg_k with the axes seen of argument k last."""
     name, lead, new, slots = y.params

@@ -6,14 +6,14 @@ them by itself, `sum[k](...)` with lower case where it would not. Letters: e Ein
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from string import ascii_lowercase
 
 from ..dims import Dim
 from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero, raw_sum
-from ..prims.opaque import OPAQUE
+from ..prims.opaque import OPAQUE, sees_axes
 from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
 from ..prims.scalar import COMPARISONS, POW, POWER
 from ..prims.shape import CONCAT, PART
@@ -34,6 +34,8 @@ class Vocabulary:
     hints: dict[Node, tuple[str, ...]]
     derivatives: dict[Node, tuple[str, int, tuple[tuple[str, int], ...]]]  # numerator, rank; denominators, ranks
     sizes: Mapping[Dim, tuple[str, int]]  # an input and its axis of this size
+    words: frozenset[str] = frozenset()  # what no short name is called
+    fixed: frozenset[str] = frozenset()  # letters of `size n = 5`, which other axes can't have
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Factor:
 
 def formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
     """The expression of `node` with its axes called `letters` (distinct)."""
-    return run(Writer(words).write(node, tuple(letters), frozenset(letters)))
+    return run(Writer(words).write(node, tuple(letters), words.fixed.union(letters)))
 
 
 @dataclass(slots=True)
@@ -338,26 +340,33 @@ class Writer:
         return [ast.Power(self.leaf(leaf, tuple(indices)), ast.Number(Fraction(0))), *sums]
 
     def opaque(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
-        """f'(x[i]), f[j](Z[i,K]), loss(X[:])."""
-        name, lead, new, slots = y.params
-        assert isinstance(name, str) and isinstance(lead, int) and isinstance(new, tuple) and isinstance(slots, tuple)
-        assert len(set(slots)) <= 1 and (not slots or y.rank == lead), "our bug: a mixed derivative as a call"
+        """f'(x[i]), f[j](Z[i,K]), f''[1,2](a, b), loss(X[:]), loss'[i,j](X[:])."""
+        name, lead, _, slots = y.params
+        assert isinstance(name, str) and isinstance(lead, int) and isinstance(slots, tuple)
         args: list[ast.Expr] = []
         for o in y.operands:
-            if lead == 0 and o.rank:
-                assert isinstance(o, Input | Name)
-                args.append(ast.Tensor(o.name, None))
-                continue
-            taken = {x.lower() for x in scope}
-            seen = []
-            for hint in self.hints(o)[lead:]:
-                seen.append(fresh(hint, taken).capitalize())
-                taken.add(seen[-1].lower())
-            inner = letters[:lead] + tuple(seen)
-            body = yield self.write(o, inner, scope | set(seen))
-            args.append(showing(body, seen))
-        along = tuple(map(ast.Index, letters[lead:])) if new else None
-        return ast.Call(name, tuple(args), along, len(slots), slots[0] if slots and len(args) > 1 else None)
+            args.append((yield self.argument(o, letters[:lead], scope)))
+        listed = any(isinstance(a, ast.Tensor) and a.indices is None for a in args) or not sees_axes(y)
+        along = None if listed and y.rank == lead else tuple(map(ast.Index, letters[lead:]))
+        said = () if len(args) == 1 else slots[:1] if len(set(slots)) == 1 else slots
+        return ast.Call(name, tuple(args), along, len(slots), said)
+
+    def argument(self, o: Node, lead: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        """What an opaque function is given: `X[:]`, or an expression whose capitals show in the order of its axes."""
+        if not lead and o.rank and isinstance(o, Input | Name) and o not in self.words.derivatives:
+            return ast.Tensor(o.name, None)
+        taken = {x.lower() for x in scope}
+        seen: list[str] = []
+        for hint in self.hints(o)[len(lead) :]:
+            seen.append(fresh(hint, taken).capitalize())
+            taken.add(seen[-1].lower())
+        body = yield self.write(o, (*lead, *seen), scope | set(seen))
+        body = showing(body, seen)
+        order = [i.name for e in ast.postorder(body) for i in ast.indices_of(e) if i.name in seen]
+        if list(dict.fromkeys(order)) == seen:
+            return body
+        zeros = ast.Filled(0, tuple(map(ast.Index, seen)))
+        return ast.Sum((zeros, bracket_sum(body)), (1, 1))
 
     # -- letters
 
@@ -379,10 +388,10 @@ class Writer:
 
     def distinct_hints(self, node: Node) -> tuple[str, ...]:
         """Distinct letters for the axes of the node."""
-        taken: list[str] = []
+        found: list[str] = []
         for hint in self.hints(node):
-            taken.append(fresh(hint, set(taken)))
-        return tuple(taken)
+            found.append(fresh(hint, self.words.fixed.union(found)))
+        return tuple(found)
 
     def hints_from_operands(self, node: Node) -> tuple[str | None, ...]:
         if node in self.words.hints:
@@ -426,11 +435,36 @@ def hides(node: Node, axes: Sequence[int]) -> bool:
             if len(found) > 1 or node.out.count(label) > 1:
                 return True
             waiting.extend(found)
-        elif isinstance(node, Call) and node.prim is OPAQUE and node.operands[0].rank > node.params[1]:  # type: ignore[operator]
-            return True
+        elif isinstance(node, Call) and node.prim is OPAQUE and sees_axes(node):
+            if axis < node.params[1]:  # type: ignore[operator]
+                return True
         elif isinstance(node, Add | Call):
             waiting.extend((o, axis) for o in node.operands)
     return False
+
+
+def indistinct(node: Node, labels: Sequence[int]) -> bool:
+    """Whether axes with one label run along a softmax or a join, which needs a letter for each."""
+    groups = (tuple(n for n, x in enumerate(labels) if x == label) for label in set(labels))
+    waiting = [(node, group) for group in groups if len(group) > 1]
+    while waiting:
+        node, axes = waiting.pop()
+        if isinstance(node, Einsum):
+            own = {node.out[axis] for axis in axes}
+            found = ((o, tuple(n for n, x in enumerate(ls) if x in own)) for o, ls in node.factors)
+            waiting.extend((o, group) for o, group in found if len(group) > 1)
+        elif isinstance(node, Call) and node.prim in (CONCAT, SOFTMAX, LOG_SOFTMAX) and runs_along(node) & set(axes):
+            return True
+        elif isinstance(node, Add | Call):
+            waiting.extend((o, axes) for o in node.operands)
+    return False
+
+
+def runs_along(y: Call) -> set[int]:
+    """The axis of a join, the axes of a softmax."""
+    (n,) = y.params
+    assert isinstance(n, int)
+    return {n} if y.prim is CONCAT else set(range(y.rank - n, y.rank))
 
 
 def done(expr: ast.Expr) -> Recursive[ast.Expr]:
@@ -439,7 +473,7 @@ def done(expr: ast.Expr) -> Recursive[ast.Expr]:
     return expr
 
 
-def fresh(hint: str | None, taken: set[str]) -> str:
+def fresh(hint: str | None, taken: Collection[str]) -> str:
     """The hint if it is free, else the next free letter of the alphabet."""
     start = ALPHABET.index(hint) if hint in ALPHABET else 0
     rotated = ALPHABET[start:] + ALPHABET[:start]
@@ -533,11 +567,12 @@ def as_power(f: Factor) -> Factor:
 
 
 def spread_squares(factors: list[Factor], capitals: list[str]) -> list[Factor]:
-    """x[I]^2 as x[I] x[I] where that sums I."""
+    """x[I]^2 as x[I] x[I] where that sums I, and no capital that is open."""
     single = [x for x in capitals if places(factors, x) == 1]
     written = []
     for f in factors:
-        square = f.q == 2 and any(x in single for x in f.letters)
+        closed = all(x in capitals or x[0].islower() for x in f.letters)
+        square = f.q == 2 and closed and any(x in single for x in f.letters)
         written.extend([Factor(f.node, f.letters)] * 2 if square else [f])
     return written
 

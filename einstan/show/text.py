@@ -120,8 +120,9 @@ def of_extent(e: Extent) -> Pieces:
 def of_call(e: Call) -> Pieces:
     match = BASE.fullmatch(e.name)
     base, label = (match[1], match[2]) if match and e.primes else (e.name, "")
-    slot = "" if e.slot is None else f"[{e.slot + 1}]"
-    yield f"{base}{chr(39) * e.primes}{label}{slot}{listed(e.along or ())}("
+    slots = f"[{','.join(str(n + 1) for n in e.slots)}]" if e.slots else ""
+    along = "" if e.along is None else listed(e.along) or "[]"
+    yield f"{base}{chr(39) * e.primes}{label}{slots}{along}("
     yield from joined(e.args, ", ")
     yield ")"
 

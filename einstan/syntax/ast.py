@@ -83,19 +83,25 @@ class Extent(Expr):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call(Expr):
-    """`tanh(x[i])`; `softmax[k](z[i,k])` with `along`; `f'(x)`, `f'[2](a,b)` with `primes` and `slot`.
+    """`tanh(x[i])`; `softmax[k](z[i,k])` with `along`; `f'(x)`, `f'[2](a,b)` with `primes` and `slots`.
 
-    `slot` counts arguments from 0. An explicit sum in any spelling is a Call of `sum` along lower-case
-    indices. For an unknown function `along` are its new axes.
+    `slots` counts arguments from 0: one for all primes, or one for each. An explicit sum in any spelling is a
+    Call of `sum` along lower-case indices. For an unknown function `along` are its new axes, and those that a
+    derivative adds.
     """
 
     name: str
     args: tuple[Expr, ...]
     along: tuple[Index, ...] | None = None
     primes: int = 0
-    slot: int | None = None
+    slots: tuple[int, ...] = ()
     span: Span = NOWHERE
     name_span: Span = NOWHERE
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The argument in which each prime differentiates."""
+        return self.slots if len(self.slots) == self.primes else (self.slots or (0,)) * self.primes
 
     @property
     def children(self) -> tuple[Expr, ...]:

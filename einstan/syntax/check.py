@@ -19,7 +19,7 @@ from .checked import Checked, CheckedClaim, CheckedForm
 from .indices import read
 from .layer import layered, own_entries, restore
 from .roster import Roster, definition_order, undefined_inputs
-from .scope import Axes, Equation, Formula, Known, Part, Reader, Scope, Side
+from .scope import Axes, Equation, Formula, Known, Part, Reader, Scope, Side, is_unknown
 
 __all__ = [
     "Checked",
@@ -52,6 +52,7 @@ def check_expression(expr: Expr, context: Checked, source: str = "") -> tuple[Sc
     program.roster.settle(allow_inputs=False)
     reader = Reader(program.known)
     axes = program.read(reader, expr)
+    program.codomains(reader.results)
     program.follow(reader.unknown)
     return reader.scope(program.resolve), {name: program.resolve(side.dim) for name, side in axes.items()}
 
@@ -85,6 +86,7 @@ class Program:
         for fact in facts:
             self.fact(fact)
         self.recheck()
+        self.codomains([place for _, reader in self.readers for place in reader.results])
         self.follow([place for _, reader in self.readers for place in reader.unknown])
         self.known_left_sides()
         claims = tuple(self.claim(s) for s in statements if isinstance(s, Claim))
@@ -230,6 +232,20 @@ class Program:
                     spans=(side.span,),
                 )
 
+    def codomains(self, places: Iterable[tuple[str, Side]]) -> None:
+        """A new axis of an opaque function has the size it has elsewhere, else one that the function decides."""
+        known: dict[str, set[Dim]] = {}
+        unknown = []
+        for symbol, side in places:
+            dim = self.sizes.resolve(side.dim)
+            if is_unknown(dim):
+                unknown.append((symbol, dim))
+            else:
+                known.setdefault(symbol, set()).add(dim)
+        for symbol, dim in unknown:
+            one = known.get(symbol, set())
+            self.sizes.unify(dim, next(iter(one)) if len(one) == 1 else Dim.symbol(symbol))
+
     def recheck(self) -> None:
         """Equations that no symbol solved at first are tried again, now that more is known."""
         try:
@@ -289,6 +305,7 @@ class Program:
             for name, side in axes.items():
                 if name in before:
                     reader.one_size(name, before[name], side)
+            self.codomains(reader.results)
             self.follow(reader.unknown)
         except (EinstanIndexError, EinstanShapeError) as error:
             restore(self.sizes, saved)

@@ -77,18 +77,22 @@ class Expressions(Names):
 
     def signed(self, floor: int) -> Steps:
         """An operand; a leading minus covers the whole product, in an exponent or after `*` one factor."""
-        sign = self.peek()
-        if sign.kind != SYMBOL or sign.text not in ("-", "+"):
+        sign, minus = self.peek(), False
+        if not self.at_sign():
             return (yield self.operand())
-        self.take()
+        while self.at_sign():
+            minus ^= self.take().text == "-"
         tight = floor >= Bind.ODOT
         body = yield self.expression(Bind.PRODUCT if tight else Bind.SUM)
-        if sign.text == "+":
+        if not minus:
             return body
         if floor >= Bind.POWER - 1 and isinstance(body, Number):
             return Number(-body.value, self.since(sign))
         negative = Sum((body,), (-1,), self.since(sign))
         return Group(negative, negative.span) if tight else negative
+
+    def at_sign(self) -> bool:
+        return self.at("-") or self.at("+")
 
     def product(self, first: Expr) -> Steps:
         """`a b * c / d`, one chain. A fraction in braces joins the chain that it stands in."""
@@ -216,7 +220,7 @@ class Expressions(Names):
             args.append((yield self.expression(Bind.NONE)))
         self.close(opened, closing)
         along = name.indices if name.listed else None
-        return Call(function, tuple(args), along, name.primes, name.slot, self.since(name.token), name.span)
+        return Call(function, tuple(args), along, name.primes, name.slots, self.since(name.token), name.span)
 
     def bracket(self) -> Steps:
         opened = self.take()
@@ -250,7 +254,7 @@ class Expressions(Names):
         indices = self.range_indices(start)
         span = self.since(start)
         body = yield self.expression(Bind.SUM)
-        return Call(words.BIG[start.text], (ungrouped(body),), indices, 0, None, self.since(start), span)
+        return Call(words.BIG[start.text], (ungrouped(body),), indices, 0, (), self.since(start), span)
 
     # ---------------------------------------------------------------- derivatives and fractions
 

@@ -230,11 +230,12 @@ def of_entrywise(r: Reader, e: Call) -> Axes:
 
 
 def check_slot(r: Reader, e: Call) -> None:
-    """A derivative of a function of several arguments says in which."""
-    if (e.slot is None and len(e.args) > 1) or (e.slot or 0) >= len(e.args):
+    """A derivative of a function of several arguments says in which, one for all primes or one for each."""
+    unsaid = len(args := e.args) > 1 and not e.slots
+    if unsaid or len(e.slots) not in (0, 1, e.primes) or e.order != tuple(sorted(e.order)) or e.order[-1] >= len(args):
         raise r.error(
             EinstanSyntaxError,
-            f"The derivative of {e.name} says in which of its {len(e.args)} arguments.",
+            f"The derivative of {e.name} says in which of its {len(e.args)} arguments, in their order.",
             f"Write {e.name}'[1]({', '.join('abcdefgh'[: len(e.args)])}).",
             e.name_span,
         )
@@ -265,10 +266,22 @@ def of_along(r: Reader, e: Call) -> Axes:
 
 
 def of_opaque(r: Reader, e: Call) -> Axes:
-    """`f(x[i])` acts entry by entry; `f[j](Z[i,K])` takes in the open K and has the new axis j."""
+    """`f(x[i])` acts entry by entry; `f[j](Z[i,K])` takes in the open K and has the new axis j.
+
+    A derivative has the axes it was taken by as well: `f'[j,k](Z[i,K])`.
+    """
     axes = r.united(e)
     if e.primes:
         check_slot(r, e)
+    seen = [side for k in e.order for side in seen_axes(r, e, e.args[k])]
+    along = e.along or ()
+    if len(along) < len(seen):
+        raise r.error(
+            EinstanIndexError,
+            f"The derivative of {e.name} has {len(seen)} axes of what it is taken by, and shows {len(along)}.",
+            f"Write {e.name}{chr(39) * e.primes}[{','.join('ijklmnpqrs'[: len(seen)])}](...), new axes first.",
+            e.name_span,
+        )
     if e.along is None:
         return axes
     taken = {name: side for name, side in axes.items() if is_capital(name)}
@@ -276,7 +289,8 @@ def of_opaque(r: Reader, e: Call) -> Axes:
         r.summed[id(e)] = taken
         r.hide(e, taken)
     result = {name: side for name, side in axes.items() if name not in taken}
-    for index in e.along:
+    new = len(along) - len(seen)
+    for n, index in enumerate(along):
         if index.name in result:
             raise r.error(
                 EinstanIndexError,
@@ -285,8 +299,16 @@ def of_opaque(r: Reader, e: Call) -> Axes:
                 index.span,
                 result[index.name].span,
             )
-        result[index.name] = r.fixed(index.name, r.fresh(index, e.name))
+        side = r.codomain(index, e.name, n) if n < new else replace(seen[n - new], span=index.span)
+        result[index.name] = r.fixed(index.name, side)
     return result
+
+
+def seen_axes(r: Reader, e: Call, argument: Expr) -> list[Side]:
+    """What the function sees of an argument: all of `X[:]`, the open capitals of `Z[i,K]`."""
+    if isinstance(argument, Tensor) and not argument.indices and not is_pi(argument):
+        return list(r.known.shapes[argument.name])
+    return [side for name, side in r.axes[id(argument)].items() if e.along is not None and is_capital(name)]
 
 
 def of_concat(r: Reader, e: Concat) -> Axes:

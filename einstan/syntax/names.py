@@ -20,7 +20,7 @@ STEP_REPAIR = "Write each step as a tensor of its own: h1[b,j] = tanh(U[j,K] h0[
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name as it stands in the text. `listed`: an index list follows it; `slot`: `f'[2]` is 1."""
+    """A name as it stands in the text. `listed`: an index list follows it; `slots`: of `f''[1,2]` 0, 1."""
 
     token: Token
     span: Span
@@ -29,7 +29,7 @@ class Name:
     primes: int
     listed: bool
     indices: tuple[Index, ...] | None
-    slot: int | None
+    slots: tuple[int, ...]
 
     @property
     def text(self) -> str:
@@ -57,7 +57,7 @@ class Names(Cursor):
         """A word, its label or subscript, `^{(m)}`, its index list; or the `[2]` of `f'[2](a,b)`."""
         token = self.expect_kind(WORD, "a name", "Write a name.")
         self.one_style(token)
-        found = Name(token, token.span, token.text, "", token.primes, False, (), None)
+        found = Name(token, token.span, token.text, "", token.primes, False, (), ())
         upper = ""
         while (after := self.peek()).kind == SYMBOL:
             if after.text == "_":
@@ -94,15 +94,31 @@ class Names(Cursor):
         return replace(found, listed=True, indices=indices, span=self.since(found.token))
 
     def bracketed(self, found: Name) -> Name:
-        number, closing, call = self.peek(1), self.peek(2), self.peek(3)
-        if found.primes and number.kind == NUMBER and closing.text == "]" and call.text == "(" and not call.spaced:
-            self.place += 3
+        if found.primes and self.peek(1).kind == NUMBER and not found.slots:
+            slots = self.slots()
+            return replace(found, slots=slots, span=self.since(found.token))
+        self.one_list(found)
+        empty = self.peek(1).text == "]" and self.peek(2).text == "(" and not self.peek(2).spaced
+        indices = self.no_index() if empty else self.index_list()
+        return replace(found, listed=True, indices=indices, span=self.since(found.token))
+
+    def slots(self) -> tuple[int, ...]:
+        """`[2]` after a prime, `[1,2]` after two."""
+        opened, found = self.take(), list[int]()
+        while not found or self.skip(","):
+            number = self.take()
             if not number.text.isdigit() or not 1 <= int(number.text) <= 99:
                 raise self.error("Arguments are numbered from 1.", "Write f'[2](a,b).", number.span)
-            return replace(found, slot=int(number.text) - 1, span=self.since(found.token))
-        self.one_list(found)
-        indices = self.index_list()
-        return replace(found, listed=True, indices=indices, span=self.since(found.token))
+            found.append(int(number.text) - 1)
+        self.close(opened, "]")
+        if self.peek().text not in ("(", "[") or self.peek().spaced:
+            raise self.not_an_index(number)
+        return tuple(found)
+
+    def no_index(self) -> tuple[Index, ...]:
+        """`f[](Z[i,K])` takes in the open K and has no new axis."""
+        self.place += 2
+        return ()
 
     def one_list(self, found: Name) -> None:
         if found.listed:

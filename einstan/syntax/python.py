@@ -175,7 +175,7 @@ def joined(parts: Sequence[Expr], along: Index) -> Expr:
 
 
 def called(name: Name, args: Sequence[Expr], along: tuple[Index, ...] | None) -> Expr:
-    return Call(name.function, tuple(args), along, name.primes, name.slot)
+    return Call(name.function, tuple(args), along, name.primes, name.slots)
 
 
 # -------------------------------------------------------------------- trees as a whole
@@ -224,7 +224,7 @@ WITH_OPERANDS: dict[type[Expr], Callable[[Any, tuple[Expr, ...]], Expr]] = {
     Compare: lambda e, k: Compare(e.op, k[0], k[1]),
     Concat: lambda e, k: Concat(k, e.index),
     Group: lambda e, k: grouped(k[0], NOWHERE),
-    Call: lambda e, k: Call(e.name, k, e.along, e.primes, e.slot),
+    Call: lambda e, k: Call(e.name, k, e.along, e.primes, e.slots),
 }
 """The node over other operands; leaves have none."""
 

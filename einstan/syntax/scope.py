@@ -114,6 +114,7 @@ class Reader:
     equations: list[Equation] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     unknown: list[tuple[str, Side]] = field(default_factory=list)  # sizes that have to follow from elsewhere
+    results: list[tuple[str, Side]] = field(default_factory=list)  # new axes of opaque functions: `f.0`
     places: dict[int, Places] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)  # factors, whose places belong to the chain around them
     whole: set[int] = field(default_factory=set)  # arguments that may be whole tensors
@@ -144,6 +145,12 @@ class Reader:
     def fresh(self, index: Index, name: str) -> Side:
         side = Side(self.known.sizes.fresh(), name, index.span)
         self.unknown.append((index.name, side))
+        return side
+
+    def codomain(self, index: Index, function: str, axis: int) -> Side:
+        """A new axis of an opaque function; where its size does not follow, the function decides it."""
+        side = Side(self.known.sizes.fresh(), function, index.span)
+        self.results.append((f"{function}.{axis}", side))
         return side
 
     def one_size(self, index: str, left: Side, right: Side) -> Side:

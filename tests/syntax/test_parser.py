@@ -25,7 +25,7 @@ def tree(e):
         case ast.Extent():
             return f"|{e.name}|" if e.axis is None else f"size({e.name},{e.axis})"
         case ast.Call():
-            slot = "" if e.slot is None else f"@{e.slot}"
+            slot = "".join(f"@{n}" for n in e.slots)
             return f"{e.name}{chr(39) * e.primes}{slot}{letters(e.along or ())}({', '.join(map(tree, e.args))})"
         case ast.Product():
             return "(" + " ".join("/" * d + tree(k) for k, d in zip(e.factors, e.divides, strict=True)) + ")"
