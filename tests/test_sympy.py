@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -279,24 +279,33 @@ def test_words_come_back_as_themselves(word: str) -> None:
 # ---------------------------------------------------------------- values: sympy's meaning, evaluated plainly
 
 
-def plain(e: Any, arrays: Mapping[str, np.ndarray], at: Mapping[Any, int], sizes: Mapping[Any, int]) -> float:
-    """The number that an expression is: sums term by term, functions by math."""
+PLAIN: dict[Any, Callable[[list[float]], float]] = {
+    sp.Add: math.fsum,
+    sp.Mul: math.prod,
+    sp.Pow: lambda x: x[0] ** x[1],
+    sp.tanh: lambda x: math.tanh(*x),
+    sp.Abs: lambda x: abs(*x),
+    sigmoid: lambda x: 1 / (1 + math.exp(-x[0])),
+}
+
+
+def plain(e: Any, arrays: Mapping[str, np.ndarray], at: Mapping[Any, int]) -> float:
+    """The number that an expression is, its sizes given: sums term by term, functions by math."""
     match e:
         case Sum() | Product():
             (index, _, high), *rest = e.limits[::-1]
             inner = e.func(e.function, *rest[::-1]) if rest else e.function
-            values = [plain(inner, arrays, {**at, index: t}, sizes) for t in range(int(high.subs(sizes)) + 1)]
+            values = [plain(inner, arrays, {**at, index: t}) for t in range(int(high) + 1)]
             return math.fsum(values) if isinstance(e, Sum) else math.prod(values)
         case sp.Indexed():
             return float(arrays[e.base.name][tuple(at[index] for index in e.indices)])
         case KroneckerDelta():
             return float(at[e.args[0]] == at[e.args[1]])
         case sp.Symbol():
-            return float(sizes[e] if e in sizes else arrays[e.name])
+            return float(arrays[e.name])
         case sp.Number() | sp.NumberSymbol():
             return float(e)
-    values = [plain(part, arrays, at, sizes) for part in e.args]
-    return float(e.func(*map(sp.Float, values)))
+    return PLAIN[e.func]([plain(part, arrays, at) for part in e.args])
 
 
 SIZES = {"i": 2, "j": 3, "k": 5}
@@ -355,7 +364,7 @@ def test_random_expressions_keep_their_value(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(60))
 def test_deep_expressions_keep_their_value(seed: int) -> None:
     keeps_its_value(draw(random.Random(seed), 3))
 
@@ -366,9 +375,9 @@ def keeps_its_value(e: sp.Expr) -> None:
     target = f"result[{','.join(map(str, free))}]" if free else "result"
     p = es.parse(f"{target} = {text_of(e)}")
     got = p.run("result", **{name: ARRAYS[name] for name in p.inputs})
-    sizes = {EXTENTS[axis]: size for axis, size in SIZES.items()}
+    sized = e.xreplace({EXTENTS[axis]: sp.Integer(size) for axis, size in SIZES.items()})
     for place in np.ndindex(got.shape):
-        want = plain(e, ARRAYS, dict(zip(free, place, strict=True)), sizes)
+        want = plain(sized, ARRAYS, dict(zip(free, place, strict=True)))
         assert got[place] == pytest.approx(want, rel=1e-10, abs=1e-12)
 
 
@@ -384,8 +393,8 @@ SCALARS = [
 ]
 
 
-def sized(e: sp.Expr) -> sp.Expr:
-    """With sums written out."""
+def spelled_out(e: sp.Expr) -> sp.Expr:
+    """With sums as their terms."""
     return e.subs({EXTENTS[axis]: size for axis, size in SIZES.items()}).doit()
 
 
@@ -398,7 +407,7 @@ def number(e: sp.Expr) -> float:
 @pytest.mark.parametrize("text", SCALARS)
 def test_values_and_gradients_are_those_of_sympy(text: str) -> None:
     p = es.parse(text)
-    e = sized(sympy_of(text))
+    e = spelled_out(sympy_of(text))
     arrays = {name: ARRAYS[name] for name in p.inputs}
     value, slopes = p.value_and_grad("L", list(p.inputs)).run(**arrays)
     assert float(value) == pytest.approx(number(e), rel=1e-12)
