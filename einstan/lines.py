@@ -21,15 +21,11 @@ def claim_lines(
     letters = dict(letters)
     written: list[ast.Statement] = []
     for line in found.lines:
-        if line.wrt is None:
-            letters[line.name] = Writer(words).distinct_hints(line.node)
-            words.hints[name_(line.name, line.node.shape)] = letters[line.name]
         learn_derivatives(words, line.node, found.derivatives, letters)
         if line.wrt is None:
-            body = formula(line.node, letters[line.name], words)
-            written.append(ast.Definition(indexed(line.name, letters[line.name]), body))
+            written.append(short_name(line, letters, words))
         else:
-            above, below = distinct_letters(letters[name] for name in (of, line.wrt))
+            above, below = distinct_letters((letters[name] for name in (of, line.wrt)), words.fixed)
             left = ast.Derivative(indexed(of, above), (indexed(line.wrt, below),))
             written.append(ast.Claim((left, formula(line.node, above + below, words))))
     return written
@@ -44,9 +40,9 @@ def learn_derivatives(words: Vocabulary, root: Node, pairs: Mapping[Node, tuple[
             words.hints[node] = letters[top] + letters[below]
 
 
-def distinct_letters(hints: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Letters like the hints, no two of them equal."""
-    taken: set[str] = set()
+def distinct_letters(hints: Iterable[tuple[str, ...]], fixed: frozenset[str]) -> list[tuple[str, ...]]:
+    """Letters like the hints, no two of them equal, none with a fixed size."""
+    taken = set(fixed)
     found = []
     for own in hints:
         letters = []
@@ -67,19 +63,33 @@ def closed_lines(
     found = Graph.of(program, [*wanted, *map(Term, names)], ALL_LAWS).nodes(list)
     nodes, values = found[: len(wanted)], found[len(wanted) :]
     called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
+    letters = dict(letters)
     for name, like in extra.items():
+        letters[name] = letters[like]
         words.hints[input_(name, program.leaves[like].shape)] = letters[like]
+    helpers, nodes = claims.name_shared(substitute(nodes, called), {*program.leaves, *extra, *words.words})
     written: list[ast.Statement] = []
-    for t, node in zip(wanted, substitute(nodes, called), strict=True):
-        left, free = directional(letters, t)
-        written.append(ast.Claim((left, formula(node, free, words))))
+    heads = iter(wanted)
+    for line in claims.interleave(helpers, [claims.Line("", node, "") for node in nodes]):
+        if line.wrt is None:
+            written.append(short_name(line, letters, words))
+        else:
+            left, free = directional(letters, next(heads), words.fixed)
+            written.append(ast.Claim((left, formula(line.node, free, words))))
     return written
 
 
-def directional(own: Letters, t: Term) -> tuple[ast.Expr, tuple[str, ...]]:
+def short_name(line: claims.Line, letters: dict[str, tuple[str, ...]], words: Vocabulary) -> ast.Definition:
+    """`u[i] = ..`; what follows may use it."""
+    own = letters[line.name] = Writer(words).distinct_hints(line.node)
+    words.hints[name_(line.name, line.node.shape)] = own
+    return ast.Definition(indexed(line.name, own), formula(line.node, own, words))
+
+
+def directional(own: Letters, t: Term, fixed: frozenset[str]) -> tuple[ast.Expr, tuple[str, ...]]:
     """The left side of a term's claim, and the letters of its free axes: G[I] ∂Y[I]/∂x[k], ∂Y[i]/∂x[K] V[K]."""
     moved = [name for name, _ in t.tangents]
-    letters = distinct_letters(own[name] for name in (t.of, *t.wrt, *moved))
+    letters = distinct_letters((own[name] for name in (t.of, *t.wrt, *moved)), fixed)
     above, below, along = letters[0], letters[1 : 1 + len(t.wrt)], letters[1 + len(t.wrt) :]
     top = tuple(x.capitalize() for x in above) if t.cotangent else above
     wrt = [indexed(name, axes) for name, axes in zip(t.wrt, below, strict=True)]
