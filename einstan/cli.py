@@ -341,7 +341,8 @@ def numpy_lines(program: Any, of: Sequence[str], tree: Any) -> str:
     """The names `of`, a tree of derivatives and those that the formulas hold, as numpy statements."""
     from .program import Derived
     from .request import Term
-    from .show.einsum import einsum_module, lacking
+    from .show.assignments import lacking
+    from .show.einsum import einsum_module
 
     tried: set[tuple[str, ...]] = set()
     while True:

@@ -14,7 +14,8 @@ import pytest
 
 import einstan as es
 from einstan.cli import numpy_lines
-from einstan.show.einsum import einsum_module, identifier
+from einstan.show.einsum import einsum_module
+from einstan.show.numpy_text import identifier
 
 from .models import MODELS, Model, relative_error
 from .random_programs import program

@@ -10,14 +10,10 @@ axes that the place of an expression asks for, so that only leaves are transpose
 
 from __future__ import annotations
 
-import re
-import textwrap
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
-from keyword import iskeyword, issoftkeyword
 from string import ascii_letters
 from typing import Any
 
@@ -31,49 +27,33 @@ from ..rules import simplify
 from ..syntax import ast, words
 from ..syntax.checked import Checked
 from ..syntax.scope import Scope
+from .assignments import Key, Line, derivative_key, lines_of, lines_of_claims, needed
 from .formula import Vocabulary, formula
-from .text import decimal_places, number, show_expr
-
-Axes = tuple[str, ...]
-Key = tuple[str, ...]  # a name, or a numerator and the names below it
+from .numpy_text import (
+    ATOM,
+    ENTRYWISE,
+    HELPERS,
+    POWER,
+    PRODUCT,
+    SUM,
+    Axes,
+    Value,
+    aligned,
+    arranged,
+    identifier,
+    letters_of,
+    literal,
+    named,
+    note,
+)
+from .text import show_expr
 
 NOTHING = Scope({}, {}, {}, {}, (), ())
-SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly Python text holds together
 MAX_DEPTH = 25  # Python's own parser takes 100 to 200 levels of brackets
 MAX_TERMS = 200
 MAX_OPERANDS = 12
-WIDTH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Python text, how tightly it binds, and the index of each of its axes."""
-
-    text: str
-    bind: int = ATOM
-    axes: Axes = ()
-
-    @property
-    def atom(self) -> str:
-        return self.over(POWER)
-
-    def over(self, bind: int) -> str:
-        """The text as an operand of something that binds as tightly as `bind`."""
-        return self.text if self.bind > bind else f"({self.text})"
-
 
 Factor = tuple[Value, bool]  # whether it divides
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One statement: what it assigns, the indices of its left side with their sizes, the right side."""
-
-    key: Key
-    target: Axes
-    shape: tuple[Dim, ...]
-    scope: Scope
-    body: ast.Expr
 
 
 def einsum_module(checked: Checked, of: Sequence[str], claims: Sequence[ast.Statement] = ()) -> str:
@@ -83,73 +63,6 @@ def einsum_module(checked: Checked, of: Sequence[str], claims: Sequence[ast.Stat
     for key in needed(module.lines, ends):
         module.write(module.lines[key])
     return module.text()
-
-
-def lacking(checked: Checked, of: Sequence[str], claims: Sequence[ast.Statement]) -> list[Key]:
-    """Derivatives of names that stand in formulas and that no line computes."""
-    lines = lines_of(checked, claims)
-    ends = [(name,) for name in of] + [line.key for line in lines_of_claims(checked, claims)]
-    used = dict.fromkeys(key for end in needed(lines, ends) for key in keys_below(lines[end].body))
-    return [key for key in used if len(key) > 1 and key not in lines and key[0] in checked.definitions]
-
-
-def lines_of(checked: Checked, claims: Sequence[ast.Statement]) -> dict[Key, Line]:
-    """Every statement that may be computed, by what it assigns."""
-    lines: dict[Key, Line] = {}
-    for name, definition in checked.definitions.items():
-        target = tuple(index.name for index in definition.target.indices or ())
-        scope = checked.scopes[id(definition.body)]
-        lines[name,] = Line((name,), target, checked.shapes[name], scope, definition.body)
-    for line in lines_of_claims(checked, claims):
-        lines.setdefault(line.key, line)
-    return lines
-
-
-def lines_of_claims(checked: Checked, claims: Sequence[ast.Statement]) -> Iterator[Line]:
-    """Claims `∂L/∂W[k,j] = ...` as assignments."""
-    wanted = {id(claim) for claim in claims}
-    for claim in checked.claims:
-        left = claim.claim.forms[0]
-        if id(claim.claim) not in wanted or not isinstance(left, ast.Derivative):
-            continue
-        if error := claim.forms[1].error:
-            raise error
-        scope = claim.forms[1].scope
-        assert scope is not None, "our bug: a form of a claim is legal or has an error"
-        key = derivative_key(left)
-        if key in keys_below(claim.claim.forms[1]):  # a function that only the reader knows
-            continue
-        names = (left.numerator, *left.denominators)
-        target = tuple(i.name for t in names if isinstance(t, ast.Tensor) for i in t.indices or ())
-        shape = tuple(d for name in key for d in checked.shapes[name])
-        yield Line(key, target, shape, scope, claim.claim.forms[1])
-
-
-def derivative_key(e: ast.Derivative) -> Key:
-    top = e.numerator.name if isinstance(e.numerator, ast.Tensor) else show_expr(e.numerator)
-    return top, *(below.name for below in e.denominators)
-
-
-def needed(lines: Mapping[Key, Line], ends: Iterable[Key]) -> Iterator[Key]:
-    """The lines that the ends need, each after those it uses."""
-    entered: set[Key] = set()
-    todo = [(key, False) for key in ends][::-1]
-    while todo:
-        key, ready = todo.pop()
-        if ready:
-            yield key
-        elif key not in entered:
-            entered.add(key)
-            below = dict.fromkeys(used for used in keys_below(lines[key].body) if used in lines)
-            todo += [(key, True), *((used, False) for used in reversed(below))]
-
-
-def keys_below(body: ast.Expr) -> Iterator[Key]:
-    for e in ast.postorder(body):
-        if isinstance(e, ast.Tensor):
-            yield (e.name,)
-        elif isinstance(e, ast.Derivative):
-            yield derivative_key(e)
 
 
 # ---------------------------------------------------------------- the whole text
@@ -190,9 +103,8 @@ class Module:
         """dL_dW, d2L_dW_dc."""
         if key not in self.called:
             order = "" if len(key) == 2 else str(len(key) - 1)
-            self.called[key] = self.free(
-                f"d{order}{identifier(key[0])}" + "".join(f"_d{identifier(k)}" for k in key[1:])
-            )
+            below = "".join(f"_d{identifier(name)}" for name in key[1:])
+            self.called[key] = self.free(f"d{order}{identifier(key[0])}{below}")
         return self.called[key]
 
     def function(self, e: ast.Call, note: str) -> str:
@@ -239,16 +151,15 @@ class Module:
         terms = []
         for symbols, c in d.terms:
             factors = [str(c)] if c != 1 or not symbols else []
-            for symbol in symbols:
-                name, _, axis = symbol.rpartition(".")
-                factors.append(f"{self.variable(name)}.shape[{int(axis)}]")
-            terms.append(Value(" * ".join(factors), PRODUCT if len(factors) > 1 else ATOM))
-        text = " + ".join(t.text for t in terms).replace("+ -", "- ") or "0"
-        return (
-            Value(text, SUM)
-            if len(terms) > 1 or text.startswith("-")
-            else Value(text, terms[0].bind if terms else ATOM)
-        )
+            terms.append(" * ".join([*factors, *map(self.axis, symbols)]))
+        text = " + ".join(terms).replace("+ -", "- ") or "0"
+        bind = SUM if len(terms) > 1 or text.startswith("-") else PRODUCT if "*" in text else ATOM
+        return Value(text, bind)
+
+    def axis(self, symbol: str) -> str:
+        """`X.0` as X.shape[0]."""
+        name, _, axis = symbol.rpartition(".")
+        return f"{self.variable(name)}.shape[{int(axis)}]"
 
     def shape(self, dims: Iterable[Dim]) -> str:
         sizes = [self.size(d).text for d in dims]
@@ -262,13 +173,10 @@ class Module:
     def placed(self, value: Value, line: Line) -> str:
         """The value on the left side's axes: repeated along those it lacks, on the diagonal of those written twice."""
         sizes = dict(zip(line.target, line.shape, strict=True))
-        if missing := [x for x in sizes if x not in value.axes]:
-            text = aligned(value, tuple(sizes)).text
-            fill = "np.broadcast_to" if len(missing) < len(sizes) else "np.full"
-            shape = self.shape(sizes.values())
-            value = Value(
-                f"np.full({shape}, {text})" if fill == "np.full" else f"{fill}({text}, {shape})", ATOM, tuple(sizes)
-            )
+        if len(value.axes) < len(sizes):
+            text, shape = aligned(value, tuple(sizes)).text, self.shape(sizes.values())
+            repeated = f"np.broadcast_to({text}, {shape})" if value.axes else f"np.full({shape}, {text})"
+            value = Value(repeated, ATOM, tuple(sizes))
         if len(sizes) == len(line.target):
             return aligned(value, line.target).text
         if len(line.target) == 2:
@@ -286,40 +194,14 @@ class Module:
 
     def notes(self) -> Iterator[str]:
         """Comments: what the reader has to provide, and names that are no Python."""
-        arrays = [
-            named(self.called[name,], self.checked.inputs[name]) for name in self.checked.inputs if name in self.used
-        ]
-        yield from note("given, as arrays of floats", arrays)
-        yield from note(
-            "given, as functions of arrays", [f"{name}: {text}" for name, text in self.functions.items()], "; "
-        )
-        yield from note(
-            "given, as arrays, axes of the upper name first", [f"{name} = {t}" for name, t in self.slopes.items()]
-        )
+        inputs = {name: axes for name, axes in self.checked.inputs.items() if name in self.used}
+        functions = [f"{name}: {text}" for name, text in self.functions.items()]
+        slopes = [f"{name} = {text}" for name, text in self.slopes.items()]
+        yield from note("given, as arrays of floats", [named(self.called[name,], a) for name, a in inputs.items()])
+        yield from note("given, as functions of arrays", functions, "; ")
+        yield from note("given, as arrays, axes of the upper name first", slopes)
         renamed = [f"{self.called[name,]} for {name}" for name in self.checked.shapes if self.called[name,] != name]
         yield from note("written", renamed)
-
-
-def note(title: str, things: Sequence[str], between: str = ", ") -> list[str]:
-    shown = "".join(c if c.isprintable() else "?" for c in f"{title}: {between.join(things)}")
-    return (
-        textwrap.wrap(shown, WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
-        if things
-        else []
-    )
-
-
-def named(name: str, axes: Axes) -> str:
-    return f"{name}[{','.join(axes)}]" if axes else name
-
-
-def identifier(name: str) -> str:
-    """A name as a Python identifier: W' is W_prime, X^{(m)} is X_m, \\hat{X} is hat_X."""
-    plain = unicodedata.normalize("NFKC", re.sub("_*'", "_prime", name))
-    word = re.sub(r"[^\w]+", "_", plain).strip("_") or "x"
-    word = word if word.isidentifier() else f"x_{word}"
-    word = word if word.isidentifier() else "x"
-    return f"{word}_" if iskeyword(word) or issoftkeyword(word) else word
 
 
 # ---------------------------------------------------------------- one statement
@@ -362,7 +244,7 @@ class Body:
         return aligned(self.closed(e), axes)
 
     def full(self, e: ast.Expr, axes: Axes, sizes: Mapping[str, Dim]) -> Value:
-        """The value with all of `axes`, repeated in memory's eye along those it lacks."""
+        """The value with all of `axes`, repeated along those it lacks."""
         value = self.operand(e, axes)
         if set(self.closed(e).axes) == set(axes):
             return value
@@ -402,53 +284,11 @@ def too_many(operands: Sequence[Value]) -> bool:
     return len({x for v in operands for x in v.axes}) > len(ascii_letters)
 
 
-def arranged(own: Iterable[str], order: Iterable[str]) -> Axes:
-    """`own` with those of `order` first."""
-    own = tuple(own)
-    first = tuple(x for x in dict.fromkeys(order) if x in own)
-    return first + tuple(x for x in own if x not in first)
-
-
-def aligned(value: Value, axes: Axes) -> Value:
-    """The value on `axes`: transposed to their order, None where it lacks one that others have."""
-    order = [value.axes.index(x) for x in axes if x in value.axes]
-    if order != sorted(order):
-        turned = ".T" if order == [1, 0] else f".transpose({', '.join(map(str, order))})"
-        value = replace(value, text=value.atom + turned, bind=ATOM)
-    has = [x in value.axes for x in axes]
-    first = has.index(True) if True in has else len(has)
-    last = len(has) - has[::-1].index(False) if False in has else 0
-    if first < last:
-        text = f"{value.atom}[{', '.join(':' if h else 'None' for h in has[first:last])}]"
-        return Value(text, ATOM, axes)
-    return replace(value, axes=tuple(x for x in axes if x in value.axes))
-
-
-def letters_of(names: Iterable[str]) -> dict[str, str]:
-    """A letter for each index: its own first letter if it is free, lower case before upper."""
-    found: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        first = name[0]
-        wishes = chain((first.lower(), first), ascii_letters)
-        found[name] = next(x for x in wishes if x in ascii_letters and x not in found.values())
-    return found
-
-
 # ---------------------------------------------------------------- leaves
 
 
 def of_number(b: Body, e: ast.Number) -> Value:
     return literal(e.value)
-
-
-def literal(value: Fraction) -> Value:
-    """A number as Python has it; integers that no machine integer holds as floats."""
-    text = number(value)
-    if value.denominator == 1 and abs(value) > 2**53 and "e" not in text:
-        text += ".0"
-    if value < 0:
-        return Value(text, SUM)
-    return Value(text, ATOM if decimal_places(value.denominator) is not None else PRODUCT)
 
 
 def of_tensor(b: Body, e: ast.Tensor) -> Value:
@@ -543,7 +383,7 @@ def product(b: Body, e: ast.Expr, out: Axes) -> Value:
     factors += from_ones(b, ones, {x for v, _ in factors for x in v.axes}, out)
     if entrywise(factors, out):
         return chained(b, [(aligned(v, out), over) for v, over in factors], out)
-    scalars = [(v, over) for v, over in factors if not v.axes]
+    scalars = [(v, over) for v, over in factors if not v.axes and (over or v.text != "1")]
     arrays = [Value(f"1 / {v.over(PRODUCT)}", PRODUCT, v.axes) if over else v for v, over in factors if v.axes]
     core = b.contraction(arrays, out)
     return chained(b, [*(f for f in scalars if not f[1]), (core, False), *(f for f in scalars if f[1])], out)
@@ -563,13 +403,11 @@ def entrywise(factors: Sequence[Factor], out: Axes) -> bool:
     """Nothing is summed, and one factor has all axes or divides."""
     arrays = [v.axes for v, _ in factors if v.axes]
     plain = all(len(set(axes)) == len(axes) and set(axes) <= set(out) for axes in arrays)
-    return plain and any(len(v.axes) == len(out) or (over and v.axes) for v, over in factors or [(Value(""), False)])
+    return plain and any(len(v.axes) == len(out) or (over and v.axes) for v, over in factors)
 
 
 def chained(b: Body, factors: Sequence[Factor], axes: Axes) -> Value:
     """a * b / c."""
-    if not factors:
-        return Value("1")
     if len(factors) == 1 and not factors[0][1]:
         return replace(factors[0][0], axes=axes)
     pieces = [(" / " if over else " * ", v) for v, over in factors]
@@ -595,11 +433,15 @@ def of_power(b: Body, e: ast.Power) -> Value:
         return Value(f"np.sqrt({base.text})", ATOM, axes)
     if q == -1:
         return Value(f"1 / {base.over(PRODUCT)}", PRODUCT, axes)
-    exponent = literal(q)
-    text = (
-        f"{exponent.text}.0" if q < 0 and q.denominator == 1 and exponent.text.lstrip("-").isdigit() else exponent.text
-    )
-    return Value(f"{base.atom}**{text if q < 0 or exponent.bind == ATOM else f'({text})'}", POWER, axes)
+    return Value(f"{base.atom}**{exponent(q)}", POWER, axes)
+
+
+def exponent(q: Fraction) -> str:
+    """2, 0.5, (1 / 3); -2.0, as numpy raises no integers to negative integers."""
+    value = literal(q)
+    if q < 0:
+        return value.text + ".0" if value.text[1:].isdigit() else f"({value.text})"
+    return value.atom
 
 
 def fraction(e: ast.Expr) -> Fraction | None:
@@ -655,8 +497,8 @@ def axis_of(axes: Axes, name: str) -> str:
 
 
 def of_call(b: Body, e: ast.Call) -> Value:
-    known = e.name in words.FUNCTIONS or e.name in b.module.checked.formulas
-    if not known:
+    formulas = b.module.checked.formulas
+    if e.name not in words.FUNCTIONS and e.name not in formulas:
         return opaque(b, e)
     if e.along is not None:
         return along(b, e)
@@ -664,7 +506,7 @@ def of_call(b: Body, e: ast.Call) -> Value:
         return choice(b, e)
     axes = b.wanted[id(e)]
     args = [b.operand(a, axes) for a in e.args]
-    if e.primes or e.name in b.module.checked.formulas:
+    if e.primes or e.name in formulas:
         return Value(f"{b.module.slope(e)}({', '.join(a.text for a in args)})", ATOM, axes)
     if e.name in HELPERS:
         return Value(f"{b.module.helper(e.name)}({args[0].text})", ATOM, axes)
@@ -742,65 +584,4 @@ RULES: dict[type[ast.Expr], Callable[[Body, Any], Value]] = {
     ast.Compare: of_compare,
     ast.Concat: of_concat,
     ast.Call: of_call,
-}
-
-ENTRYWISE: dict[str, str] = {
-    **{x: f"np.{x}({{0}})" for x in "sqrt exp log log1p expm1 sin cos tan sinh cosh tanh abs sign".split()},
-    **{x: f"np.arc{x[1:]}({{0}})" for x in "asin acos atan".split()},
-    "relu": "np.maximum({0}, 0)",
-    "softplus": "np.logaddexp(0, {0})",
-    "step": "np.where({0} > 0, 1.0, 0.0)",
-    "max": "np.maximum({0}, {1})",
-    "min": "np.minimum({0}, {1})",
-}
-
-HELPERS: dict[str, str] = {
-    "sigmoid": """\
-def sigmoid(x):  # 1 / (1 + exp(-x)), without overflow
-    return np.exp(-np.logaddexp(0, -x))
-""",
-    "silu": """\
-def silu(x):
-    return x * sigmoid(x)
-""",
-    "erf": """\
-def erf(x):  # numpy has none
-    return np.vectorize(math.erf, otypes=[float])(x)
-""",
-    "gelu": """\
-def gelu(x):
-    return x * (1 + erf(x / np.sqrt(2))) / 2
-""",
-    "elu": """\
-def elu(x):
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
-""",
-    "logsumexp": """\
-def logsumexp(x, axis):  # the largest entry taken out first
-    top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)
-    return np.log(np.sum(np.exp(x - top), axis=axis)) + np.squeeze(top, axis=axis)
-""",
-    "norm": """\
-def norm(x, axis):  # scaled, so that no square overflows or vanishes
-    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
-    scale = np.where((top == 0) | np.isinf(top), 1, top)
-    return np.sqrt(np.sum((x / scale) ** 2, axis=axis)) * np.squeeze(scale, axis=axis)
-""",
-    "softmax": """\
-def softmax(x, axis):
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
-""",
-    "log_softmax": """\
-def log_softmax(x, axis):
-    z = x - np.max(x, axis=axis, keepdims=True)
-    return z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
-""",
-    "diagonal": """\
-def diagonal(x, subscripts, shape):  # zero off the diagonal
-    out = np.zeros(shape)
-    np.einsum(subscripts, out)[...] = x
-    return out
-""",
 }
