@@ -102,8 +102,10 @@ def none(y: Node, *args: Node) -> Node:
 
 
 def power_base(y: Node, a: Node, b: Node) -> Node:
-    """b a^(b-1), and 0 where b = 0."""
-    return WHERE(EQ(b, zeros(b.shape)), zeros(b.shape), times(b, POWER(a, minus(b, like(b, 1)))))
+    """b a^(b-1), and 0 where a = b = 0."""
+    nothing = zeros(b.shape)
+    both = times(EQ(a, nothing), EQ(b, nothing))
+    return WHERE(both, nothing, times(b, POWER(a, minus(b, like(b, 1)))))
 
 
 def power_exponent(y: Node, a: Node, b: Node) -> Node:
