@@ -33,9 +33,10 @@ A, B, W, X, u, v, x, y, z = (IndexedBase(name, real=True) for name in "A B W X u
 
 
 def sympy_of(text: str) -> sp.Expr:
-    """The last definition."""
+    """The last definition, with tensors that do not say their shape."""
     p = es.parse(text)
-    return to_sympy(p.checked, p.names[-1])
+    e = to_sympy(p.checked, p.names[-1])
+    return e.xreplace({t: IndexedBase(t.base.name, real=True)[t.indices] for t in e.atoms(sp.Indexed)})
 
 
 def text_of(e: object, labels: tuple[str, ...] = ()) -> str:
@@ -81,6 +82,14 @@ def test_bound_indices_are_apart_and_equal_axes_share_a_size() -> None:
     assert len({limit[2] for s in sums for limit in s.limits}) == 1
 
 
+def test_tensors_say_their_shape() -> None:
+    p = es.parse("size j = 3\nY[b,j] = X[b,K] W[K,j] + |K|")
+    e = to_sympy(p.checked, "Y")
+    assert {t.base.name: t.base.shape for t in e.atoms(sp.Indexed)} == {"X": (nb, nk), "W": (nk, 3)}
+    assert text_of(e) == "X[b,K] W[K,j] + size(W,1)"
+    assert text_of(to_sympy(es.parse("size j = 3\ns[i] = A[i,J] y[J]").checked, "s")) == "A[i,J] y[J]"
+
+
 NO_SYMPY = [
     ("s[i] = max[k](A[i,k])", "max along an index"),
     ("s[k] = [x[k], y[k]]_k", "A join"),
@@ -89,6 +98,7 @@ NO_SYMPY = [
     ("t = x[I] x[I]\ns[i] = ∂t/∂x[i]", "A derivative"),
     ("s[j] = f[j](x[K]) y[j]", "f along an index"),
     ("s = f(x[:]) + x[I] x[I]", "x as a whole"),
+    ("s = sum[i](exp(sum[k](where(z[k] > a, A[i,k], 2))))", "A choice inside a sum inside a sum"),
 ]
 
 

@@ -1,7 +1,7 @@
 """to_sympy: a definition's right side -> an expression of sympy. One row for each kind of formula.
 
-Tensors are IndexedBase with an integer symbol for each index, sums `Sum(..., (k, 0, n_k - 1))`, sizes symbols that
-equal axes share. `env`: the symbol of every index that is free or bound around a formula; an index that is bound gets a
+Tensors are IndexedBase (real, with their shape) with an integer symbol for each index, sums
+`Sum(..., (k, 0, n_k - 1))`, sizes symbols that equal axes share. `env`: the symbol of every index that is free or bound around a formula; an index that is bound gets a
 symbol that none of them has. What sympy has no form for is an error.
 """
 
@@ -35,11 +35,14 @@ def to_sympy(checked: Checked, name: str) -> Any:
     for index in definition.target.indices or ():
         env[index.name] = symbol(index.name)
     try:
-        return run(writer.write(definition.body, env))
+        e = run(writer.write(definition.body, env))
     except RecursionError:
         raise EinstanError(
             f"The formula of {name} is nested too deep for sympy.", "Give names to parts of it."
         ) from None
+    if writer.met & e.free_symbols:  # Sum(Sum(Piecewise(...))) of sympy folds the choice out of the inner sum
+        raise writer.refused("A choice inside a sum inside a sum has", "Give the inner sum a name.", definition.span)
+    return e
 
 
 def symbol(letter: str) -> sympy.Symbol:
@@ -65,6 +68,7 @@ class Writer:
     scope: Scope
     sizes: Mapping[str, sympy.Symbol]
     values: dict[str, Any] = field(default_factory=dict)  # the parameters of a function that is written out
+    met: set[sympy.Symbol] = field(default_factory=set)  # all indices that are bound somewhere
 
     def write(self, e: ast.Expr, env: Env) -> Written:
         return ROWS[type(e)](self, e, env)
@@ -92,6 +96,7 @@ class Writer:
             low = name[0].lower() + name[1:]
             inner[name] = symbol(next(x for n in range(len(taken) + 1) if (x := f"{low}{n or ''}") not in taken))
             limits.append((inner[name], 0, self.size(d) - 1))
+            self.met.add(inner[name])
         return inner, limits
 
     def summed(self, e: ast.Expr, env: Env) -> tuple[Env, Callable[[Any], Any]]:
@@ -103,7 +108,8 @@ class Writer:
         return inner, lambda product: sympy.Sum(product, *limits)
 
     def indexed(self, name: str, indices: Iterable[ast.Index], env: Env) -> Any:
-        return sympy.IndexedBase(name, real=True)[tuple(env[index.name] for index in indices)]
+        shape = tuple(map(self.size, self.checked.shapes[name]))
+        return sympy.IndexedBase(name, shape=shape, real=True)[tuple(env[index.name] for index in indices)]
 
 
 def done(value: Any) -> Written:

@@ -23,7 +23,7 @@ from .parser import parse_expression
 from .sympy_indices import (
     extent_of,
     indices_of,
-    is_size,
+    is_whole,
     label,
     passes,
     places,
@@ -125,7 +125,12 @@ class WithIndices(Reader):
                 raise EinstanError(f"{e} does not say from where to where.", "Write Sum(x[k], (k, 0, n - 1)).")
             k, low, high = label(limit[0]), limit[1], limit[2]
             size = high - low + 1
-            if low not in (0, 1) or self.first not in (None, low) or k in found or not is_size(size, indices):
+            if (
+                low not in (0, 1)
+                or self.first not in (None, low)
+                or k in found
+                or not is_whole(e.function, k, size, indices)
+            ):
                 raise EinstanError(
                     f"The sum over {k} runs from {low} to {high}; a sum runs over a whole axis.",
                     "Write (k, 0, n - 1), or (k, 1, n) everywhere, with a symbol n for the size of the axis.",
@@ -217,9 +222,6 @@ class WithIndices(Reader):
     def sum(self, e: Any, env: Env) -> Recursive[ast.Expr]:
         """The capital rule for indices that two factors show, sum[k](...) for the others."""
         coef, rest = e.function.as_coeff_Mul() if e.function.is_Mul else (sympy.S.One, e.function)
-        if coef.is_negative:
-            positive = yield self.read(e.func(-e.function, *e.limits), env)
-            return ast.Sum((positive,), (-1,))
         sizes = self.ranges(e, env)
         parts = squares_spread(rest, sizes)
         inner, natural = dict(env), set[str]()
@@ -230,13 +232,14 @@ class WithIndices(Reader):
             if shared and upper[0].isupper() and len(upper) == len(inner[k]):
                 inner[k] = upper
                 natural.add(upper)
-        above, below = yield factors(self, coef, parts, inner)
+        above, below = yield factors(self, abs(coef), parts, inner)
         above += [self.extent(size) for k, size in sizes.items() if not any(places(part, k) for part in parts)]
         body = product(self.spliced(above), [self.closed(part) for part in below])
         if natural:
             self.summed[id(body)] = body, frozenset(natural)
         rest = [inner[k] for k in sizes if inner[k] not in natural and any(places(part, k) for part in parts)]
-        return ast.Call("sum", (body,), tuple(map(ast.Index, rest))) if rest else body
+        total = ast.Call("sum", (body,), tuple(map(ast.Index, rest))) if rest else body
+        return ast.Sum((total,), (-1,)) if coef.is_negative else total
 
     def spliced(self, parts: Sequence[ast.Expr]) -> list[ast.Expr]:
         """2 (A[i,K] b[K]) as 2 A[i,K] b[K]: a factor that sums joins the chain where its capitals are its own."""

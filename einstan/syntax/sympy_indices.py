@@ -54,8 +54,10 @@ def extent_of(k: Any) -> Any:
     return k.upper - k.lower + 1
 
 
-def is_size(size: Any, indices: Iterable[Any]) -> bool:
-    """A symbol, or sums and multiples of symbols: no number, nothing that other indices decide."""
+def is_whole(e: Any, k: Any, size: Any, indices: Iterable[Any]) -> bool:
+    """Whether `size` is that of k's axis: what the tensors say, or a symbol that no other index decides."""
+    if {s for t in tensors(e, k) for x, s in zip(written_indices(t), shape_of(t), strict=True) if x == k} == {size}:
+        return True
     symbols = size.free_symbols
     return bool(symbols) and not symbols & set(indices) and size.xreplace(dict.fromkeys(symbols, sympy.S.Zero)) == 0
 
