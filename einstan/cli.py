@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = read_arguments(argv)
     try:
         arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `>&-`
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
@@ -72,6 +73,9 @@ def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> 
         return
     if (arguments.file is None) == (arguments.text is None):
         refuse("give the formula once: a FILE, - for standard input, or -e TEXT")
+    for option in ("of", "wrt"):
+        if not names(getattr(arguments, option, "any")):
+            refuse(f"--{option} holds no name")
     if getattr(arguments, "to", "numpy") != "numpy":
         for option in ("functions", "sizes"):
             if getattr(arguments, option, ""):
@@ -98,10 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
 def names(words: str) -> list[str]:
     """Names by commas; those inside braces belong to a name."""
-    found = [word.strip() for word in re.split(r",(?![^{}]*\})", words) if word.strip()]
-    if not found:
-        raise EinstanError("There is no name to compute.", "Write --of L, --wrt W,c.")
-    return found
+    return [word.strip() for word in re.split(r",(?![^{}]*\})", words) if word.strip()]
 
 
 def functions(arguments: Arguments) -> dict[str, str]:
@@ -120,7 +121,7 @@ def sizes(arguments: Arguments) -> dict[str, int]:
 def pairs(words: str, form: str) -> dict[str, str]:
     """`a=b,c=d` as a table."""
     found = {}
-    for pair in names(words) if words else ():
+    for pair in names(words):
         left, equals, right = pair.partition("=")
         if not equals or not left or not right:
             raise EinstanError(f"{pair!r} is no pair.", form)
@@ -217,7 +218,7 @@ def read_arrays(file: str) -> dict[str, Any]:
 
 def print_json(report: Report) -> None:
     """One object; letters as they are where stdout can take them."""
-    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    plain = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
     print(json.dumps(report, ensure_ascii=plain, allow_nan=False))
 
 

@@ -197,7 +197,6 @@ FAILURES = [
     (["show", "latin.ein"], "not UTF-8 (latin.ein, byte 5)"),
     (["grad", "-e", "L = x[I] x[I]", "--of", "L", "--wrt", "y"], "no name 'y'"),
     (["grad", "-e", "L = x[I] x[I]", "--of", "M", "--wrt", "x"], "no name 'M'"),
-    (["grad", "-e", "L = x[I] x[I]", "--of", "L", "--wrt", ","], "no name to compute"),
     (["grad", "-e", "y[i] = x[i]", "--of", "y", "--wrt", "x"], "jacobian"),
     ([*GRAD, "--to", "numpy", "--functions", "f"], "'f' is no pair"),
     ([*GRAD, "--to", "numpy", "--sizes", "b=x"], "'x' is no size"),
@@ -263,6 +262,8 @@ USAGE = [
     [*RUN, "L", *ARRAYS, "-o", "out.csv"],
     [*RUN, "L,Z", *ARRAYS, "-o", "out.npy"],
     ["demo", "layer.ein"],
+    ["grad", "layer.ein", "--of", "L", "--wrt", ","],
+    [*RUN, "", "-o", "out.npy"],
 ]
 
 
@@ -290,6 +291,18 @@ def test_stopped(stop: type[BaseException], status: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(cli, "read_text", interrupted)
     assert main(["show", "layer.ein"]) == status
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["show", "-e", "y = x"], ["show", "-e", "y = x", "--json"]], ids=str)
+def test_closed_output(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(words) == 0
+
+
+def test_closed_input(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["show", "-"]) == 1
+    assert "Standard input is closed" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- as a process
