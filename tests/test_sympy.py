@@ -25,6 +25,7 @@ from einstan.syntax.check import check_expression
 from einstan.syntax.from_sympy import from_sympy
 
 from .models import MODELS, Model
+from .random_programs import program
 
 b, i, j, k, k1 = sp.symbols("b i j k k1", integer=True)
 nb, ni, nj, nk, n, m = sp.symbols("n_b n_i n_j n_k n m", integer=True, positive=True)
@@ -284,6 +285,37 @@ def test_long_models_there_and_back(model: Model) -> None:
 def test_words_come_back_as_themselves(word: str) -> None:
     args = "x[i], y[i]" if word in ("max", "min") else "x[i]"
     assert text_of(sympy_of(f"s[i] = {word}({args})")) == f"{word}({args})"
+
+
+def back_and_forth(seed: int) -> list[bool]:
+    """For each definition that sympy has a form for: whether it computes the same once it is back."""
+    drawn = program(seed)
+    p, arrays = es.parse(drawn.text()), drawn.arrays(seed)
+    functions = {"h": "tanh"} if "h" in p.checked.functions else None
+    same = []
+    for name, definition in p.checked.definitions.items():
+        try:
+            text = text_of(to_sympy(p.checked, name))
+            q = es.parse(f"{p}\n{show_expr(ast.Tensor('back', definition.target.indices))} = {text}")
+        except es.EinstanError:  # no form; or x/x and 0 x, which sympy makes 1 and 0, held the size of an axis
+            continue
+        got = q.compile([name, "back"], functions=functions)(arrays)
+        scale = max(1.0, float(np.max(np.abs(got[name]), initial=0)))
+        same.append(np.allclose(got["back"], got[name], rtol=0, atol=1e-10 * scale))
+    return same
+
+
+@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
+def test_random_programs_there_and_back(seeds: range) -> None:
+    found = [same for seed in seeds for same in back_and_forth(seed)]
+    assert all(found) and len(found) > len(seeds) // 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [range(n, n + 50) for n in range(1000, 1400, 50)], ids=str)
+def test_many_random_programs_there_and_back(seeds: range) -> None:
+    found = [same for seed in seeds for same in back_and_forth(seed)]
+    assert all(found) and len(found) > len(seeds) // 2
 
 
 # ---------------------------------------------------------------- values: sympy's meaning, evaluated plainly

@@ -1,8 +1,8 @@
 """to_sympy: a definition's right side -> an expression of sympy. One row for each kind of formula.
 
 Tensors are IndexedBase (real, with their shape) with an integer symbol for each index, sums
-`Sum(..., (k, 0, n_k - 1))`, sizes symbols that equal axes share. `env`: the symbol of every index that is free or bound around a formula; an index that is bound gets a
-symbol that none of them has. What sympy has no form for is an error.
+`Sum(..., (k, 0, n_k - 1))`, sizes symbols that equal axes share. `env`: the symbol of every index that is free or bound
+around a formula; an index that is bound gets a symbol that none of them has. What sympy has no form for is an error.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Checked:
     """A checked program. Names are in text order; `order` is topological, a definition after what it uses.
 
     `inputs`: hints for the letters of the axes. `functions`: functions that are not built in, with the number of
-    their arguments; `formulas`: those of them that are known. `scopes`: by `id` of the root: bodies of definitions, sides of facts, numerators of
-    derivatives in them. `uses`: one place of each name, for errors.
+    their arguments; `formulas`: those of them that are known. `scopes`: by `id` of the root: bodies of definitions,
+    sides of facts, numerators of derivatives in them. `uses`: one place of each name, for errors.
     """
 
     module: Module
