@@ -40,7 +40,7 @@ from .ir import (
 )
 from .prims.opaque import OPAQUE, sees_axes
 from .prims.reduce import ALONG
-from .prims.scalar import COMPOSED, SCALAR
+from .prims.scalar import FUNCTIONS
 from .show.text import show_expr
 from .syntax import ast, names, words
 
@@ -177,7 +177,7 @@ def value(y: Call, args: Sequence[Node], functions: Bindings) -> Node:
     elif len(args) != arity(f) or len(seen) > 1:
         raise misfit(name, f)
     else:
-        found = f.value(args) if isinstance(f, Formula) else COMPOSED[f](*args) if f in COMPOSED else SCALAR[f](*args)
+        found = f.value(args) if isinstance(f, Formula) else FUNCTIONS[f](*args)
     if found.rank != lead + len(new):
         raise misfit(name, f)
     return found

@@ -28,7 +28,7 @@ from .ir import (
 )
 from .prims.opaque import opaque
 from .prims.reduce import ALONG
-from .prims.scalar import COMPARISONS, COMPOSED, POWER, SCALAR, power
+from .prims.scalar import COMPARISONS, FUNCTIONS, POWER, power
 from .prims.shape import concat, part
 from .rules import number_of
 from .show.text import show_expr
@@ -95,6 +95,18 @@ def lower_definition(checked: Checked, name: str, derivatives: dict[Node, Deriva
     value = lower_expr(checked, checked.scopes[id(definition.body)], definition.body, derivatives)
     target = [index.name for index in definition.target.indices or ()]
     return pattern(value.node, value.axes, target, dict(zip(target, checked.shapes[name], strict=True)))
+
+
+def lower_facts(checked: Checked) -> tuple[tuple[Node, Node], ...]:
+    """Both sides of every fact, over the indices of its left side."""
+    found = []
+    for fact in checked.facts:
+        left = lower_expr(checked, checked.scopes[id(fact.left)], fact.left, {})
+        right = lower_expr(checked, checked.scopes[id(fact.right)], fact.right, {})
+        sizes = dict(zip(left.axes, left.node.shape, strict=True))
+        if set(right.axes) <= set(left.axes):
+            found.append((left.node, pattern(right.node, right.axes, left.axes, sizes)))
+    return tuple(found)
 
 
 def lower_expr(checked: Checked, scope: Scope, root: ast.Expr, derivatives: dict[Node, DerivativeLeaf]) -> Value:
@@ -239,7 +251,7 @@ def lower_concat(lo: Lowering, e: ast.Concat) -> Value:
 def lower_call(lo: Lowering, e: ast.Call) -> Value:
     if e.along is not None and e.name in ALONG:
         return lower_along(lo, e)
-    if e.name in COMPOSED or e.name in SCALAR or e.name in lo.checked.formulas:
+    if e.name in FUNCTIONS or e.name in lo.checked.formulas:
         return lower_entrywise(lo, e)
     return lower_opaque(lo, e)
 
@@ -271,7 +283,7 @@ def lower_entrywise(lo: Lowering, e: ast.Call) -> Value:
 def entrywise(lo: Lowering, name: str, args: Sequence[Node]) -> Node:
     if name in lo.checked.formulas:
         return formula_value(lo.checked.formulas[name], args)
-    return COMPOSED[name](*args) if name in COMPOSED else SCALAR[name](*args)
+    return FUNCTIONS[name](*args)
 
 
 def formula_value(formula: Formula, args: Sequence[Node]) -> Node:

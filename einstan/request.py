@@ -13,8 +13,10 @@ from typing import Any
 from .bind import Bindings, bind, resized
 from .derive import derive, identity
 from .dims import Dim
+from .facts import Facts, simplify_by
 from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
-from .rules import simplify, simplify_exactly
+from .rewrite import Law
+from .rules import EXACT, LAWS, simplify, simplify_exactly
 from .stabilise import stabilise, stabilise_exactly
 
 
@@ -64,6 +66,7 @@ class Definitions:
     leaves: Mapping[str, Node]
     bodies: Mapping[str, Node]
     derivatives: Mapping[Node, tuple[Node, tuple[str, ...]]]
+    facts: Facts = ()
 
     def bound(self, functions: Bindings, sizes: Mapping[str, Dim]) -> Definitions:
         """The same with functions written in that are bound to formulas, and with these sizes."""
@@ -76,7 +79,8 @@ class Definitions:
         heads = resized(list(self.derivatives), sizes)
         wrt = [names for _, names in self.derivatives.values()]
         derivatives = {head: (bind(top, functions), names) for head, top, names in zip(heads, tops, wrt, strict=True)}
-        return Definitions(leaves, table, derivatives)
+        sides = resized([side for fact in self.facts for side in fact], sizes)
+        return Definitions(leaves, table, derivatives, tuple(zip(sides[::2], sides[1::2], strict=True)))
 
     @property
     def roots(self) -> list[Node]:
@@ -89,14 +93,15 @@ Stage = Callable[[Sequence[Node]], list[Node]]  # nodes to nodes of equal value
 
 @dataclass(frozen=True, slots=True)
 class Laws:
-    """The laws that a graph is taken through: how it is stabilised, how simplified."""
+    """The laws that a graph is taken through: how it is stabilised, how simplified, by which table."""
 
     stabilise: Stage
     simplify: Stage
+    table: Sequence[Law]
 
 
-ALL_LAWS = Laws(stabilise, simplify)
-EXACT_LAWS = Laws(stabilise_exactly, simplify_exactly)
+ALL_LAWS = Laws(stabilise, simplify, LAWS)
+EXACT_LAWS = Laws(stabilise_exactly, simplify_exactly, EXACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Graph:
     values: dict[Node, Node]  # name leaf -> its value
     kept: dict[Node, Node]  # name leaf of wrt -> what it stands for
     numerators: dict[Node, Node]  # derivative leaf in a formula -> its numerator
-    simplify: Stage
+    laws: Laws
 
     @staticmethod
     def of(program: Definitions, wanted: Sequence[Term], laws: Laws) -> Graph:
@@ -127,7 +132,7 @@ class Graph:
             values={top: next(roots) for top in tops},
             numerators={leaf: next(roots) for leaf in leaves},
             kept={program.leaves[name]: next(roots) for name in kept},
-            simplify=laws.simplify,
+            laws=laws,
         )
 
     def nodes(self, associate: Stage) -> list[Node]:
@@ -138,7 +143,7 @@ class Graph:
             (derived[leaf],), _ = self.derivatives(wanted, {"": top}, derived, associate)
         values = {t.of: self.values[self.program.leaves[t.of]] for t in self.wanted}
         found, kept = self.derivatives(self.wanted, values, derived, associate)
-        return self.simplify(inline(found, kept))
+        return simplify_by(self.program.facts, self.laws.table, self.laws.simplify)(inline(found, kept))
 
     def has_products(self) -> bool:
         """Whether any product has three factors or more, so that sizes decide the order."""
@@ -155,7 +160,7 @@ class Graph:
         kept = {leaf: next(roots) for leaf in self.kept}
         for order in range(max((len(t.wrt) for t in wanted), default=0)):
             if order:
-                grown = dict(zip(grown, associate(self.simplify(list(grown.values()))), strict=True))
+                grown = dict(zip(grown, associate(self.laws.stabilise(list(grown.values()))), strict=True))
             for below, names in longer(wanted, order).items():
                 y = grown[Term(below.of, below.wrt)] if order == 0 else grown[below]
                 seed = identity(y) if order or below.cotangent is None else input_(below.cotangent, y.shape)

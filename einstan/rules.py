@@ -35,15 +35,16 @@ from .prims.scalar import (
     power,
 )
 from .prims.shape import CONCAT, PART, part
+from .prims.stable import LOGCOSH, STABLE, UNIT
 from .rewrite import law, normalise
 
-ENTRYWISE = tuple(SCALAR.values())
+ENTRYWISE = (*SCALAR.values(), *(p for p in STABLE.values() if p.entrywise))
 # A comparison keeps both sides whole: the part of one, computed apart, may differ from the other in its last bit.
 CONTINUED = frozenset(ENTRYWISE) - frozenset(COMPARISONS.values())
 ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
-EVEN = (COS, COSH, ABS)
+EVEN = (COS, COSH, ABS, LOGCOSH)
 DECIDE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
-RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN))  # infinite at finite points
+RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN, UNIT))  # infinite or nan at finite points
 
 
 @law(Einsum)

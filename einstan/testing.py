@@ -146,12 +146,14 @@ def logsumexp(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def softmax(x: Array, axes: tuple[int, ...]) -> Array:
-    e = np.exp(x - x.max(axes, keepdims=True))
+    top = x.max(axes, keepdims=True)
+    e = np.exp(x - np.where(np.isfinite(top), top, 0))
     return np.asarray(e / e.sum(axes, keepdims=True))
 
 
 def log_softmax(x: Array, axes: tuple[int, ...]) -> Array:
-    shifted = x - x.max(axes, keepdims=True)
+    top = x.max(axes, keepdims=True)
+    shifted = x - np.where(np.isfinite(top), top, 0)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axes, keepdims=True)))
 
 
@@ -159,6 +161,17 @@ def norm(x: Array, axes: tuple[int, ...]) -> Array:
     top = np.abs(x).max(axes, initial=0.0, keepdims=True)
     scale = np.where((top > 0) & np.isfinite(top), top, 1)
     return np.asarray(np.sqrt(((x / scale) ** 2).sum(axes)) * scale.reshape(x.sum(axes).shape))
+
+
+def unit(x: Array, axes: tuple[int, ...]) -> Array:
+    top = np.abs(x).max(axes, initial=0.0, keepdims=True)
+    part = x / np.where((top > 0) & np.isfinite(top), top, 1)
+    return np.asarray(part / np.sqrt((part**2).sum(axes, keepdims=True)))
+
+
+def logcosh(x: Array) -> Array:
+    near = np.log1p(2 * np.sinh(x / 2) ** 2)
+    return np.where(np.abs(x) < 1, near, np.logaddexp(x, -x) - math.log(2))
 
 
 def number(compare: Any) -> Callable[[list[Array]], Array]:
@@ -185,6 +198,9 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     ),
     "softplus": plain(lambda x: np.logaddexp(0, x)),
     "erf": plain(np.vectorize(math.erf, otypes=[float])),
+    "erfc": plain(np.vectorize(math.erfc, otypes=[float])),
+    "logcosh": plain(logcosh),
+    "logaddexp": plain(np.logaddexp),
     "relu": plain(lambda x: np.where(np.isnan(x), x, np.where(x > 0, x, 0))),
     "step": number(lambda x: x > 0),
     "pow": lambda args, q: raise_to(args[0], q),
@@ -208,4 +224,5 @@ ALONG: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {
     "norm": norm,
     "softmax": softmax,
     "log_softmax": log_softmax,
+    "unit": unit,
 }

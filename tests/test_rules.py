@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import einstan as es
 from einstan.dims import Dim
-from einstan.ir import Input, Node, einsum, input_, pattern, scale, toposort, zeros
+from einstan.ir import Call, Input, Node, einsum, input_, pattern, scale, substitute, toposort, zeros
 from einstan.lower import lower_expr
+from einstan.prims import PRIMS
+from einstan.prims.opaque import OPAQUE
+from einstan.prims.reduce import NORM
 from einstan.prims.scalar import EXP, WHERE, plus, power, times
 from einstan.prims.shape import concat, part
+from einstan.prims.stable import UNIT
 from einstan.rewrite import Law, normalise
 from einstan.rules import LAWS, simplify
 from einstan.stabilise import STABLE, stabilise
@@ -36,9 +41,16 @@ def sides(law: Law) -> list[Node]:
     for text in (left, right):
         tree = parse_expression(text)
         scope, axes = check_expression(tree, context.checked)
-        values.append((lower_expr(context.checked, scope, tree, {}), axes))
+        value = lower_expr(context.checked, scope, tree, {})
+        values.append((replace(value, node=known(value.node)), axes))
     (first, sizes), (second, _) = values
     return [first.node, pattern(second.node, second.axes, first.axes, sizes)]
+
+
+def known(node: Node) -> Node:
+    """`node` with the primitives that no text can name in the place of opaque functions of their names."""
+    calls = [n for n in toposort([node]) if isinstance(n, Call) and n.prim is OPAQUE]
+    return substitute([node], {y: PRIMS[str(y.params[0])](*y.operands) for y in calls})[0]
 
 
 def summed(text: str) -> str:
@@ -103,8 +115,19 @@ def test_a_part_that_was_joined_is_what_was_joined() -> None:
     assert simplify([part(joined, 0, I, I + I)])[0] is v
 
 
+@pytest.mark.parametrize(("axes", "n"), [("ik", 1), ("ki", 1), ("ik", 2)])
+def test_unit_vector(axes: str, n: int) -> None:
+    """x / norm(x) -> unit(x), whichever axes x has first."""
+    shown = pattern(A, "ik", axes, {})
+    length = NORM(shown, params=(n,))
+    quotient = einsum([shown, power(length, -1)], [axes, axes[: 2 - n]], "ik")
+    (after,) = stabilise([quotient])
+    assert after is pattern(UNIT(shown, params=(n,)), axes, "ik", {})
+    same_value(quotient, after)
+
+
 def test_every_law_is_tested() -> None:
-    tested = {"lift_transpose", "part_of_product", "part_of_entrywise", "part_of_part"}
+    tested = {"lift_transpose", "part_of_product", "part_of_entrywise", "part_of_part", "unit_vector"}
     assert {law.__name__ for law in WORDED} == tested
 
 

@@ -56,6 +56,18 @@ def erf(x, out):
     """The error function, entry by entry: numpy has none."""
     np.copyto(out, np.frompyfunc(math.erf, 1, 1)(x), casting="unsafe")
 '''
+ERFC = '''
+def erfc(x, out):
+    """1 - erf(x), entry by entry, to full precision where that is small."""
+    np.copyto(out, np.frompyfunc(math.erfc, 1, 1)(x), casting="unsafe")
+'''
+LOGCOSH = '''
+def logcosh(x, out):
+    """log(cosh(x)): by squares near 0, as |x| - log(2) and a rest beyond."""
+    size = np.abs(x)
+    near = np.log1p(2 * np.sinh(x / 2) ** 2)
+    np.copyto(out, np.where(size < 1, near, size + np.log1p(np.expm1(-2 * size) / 2)))
+'''
 NATURAL = '''
 def natural_power(x, n, out):
     """x^n for n >= 1 by repeated squaring."""
@@ -96,11 +108,15 @@ def where(condition, a, b, out):
 '''
 LOGSUMEXP = '''
 def logsumexp(x, axis, out):
-    """log(sum(exp(x))), the largest entry taken out first."""
+    """log(sum(exp(x))): the largest entry top, and log1p of what the others add to it."""
     top = np.maximum.reduce(x, axis=axis, keepdims=True)
     top[~np.isfinite(top)] = 0
-    np.add.reduce(np.exp(x - top), axis=axis, out=out)
-    np.log(out, out=out)
+    most = x == top
+    terms = np.exp(x - top)
+    np.copyto(terms, 0, where=most)
+    np.add.reduce(terms, axis=axis, out=out)
+    np.add(out, np.add.reduce(most, axis=axis, dtype=out.dtype) - 1, out=out)
+    np.log1p(out, out=out)
     np.add(out, top.reshape(out.shape), out=out)
 '''
 NORM = '''
@@ -116,15 +132,30 @@ def norm(x, axis, out):
 SOFTMAX = '''
 def softmax(x, axis, out):
     """exp(x) / sum(exp(x)), the largest entry taken out first."""
-    np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=out)
+    top = np.maximum.reduce(x, axis=axis, keepdims=True)
+    top[~np.isfinite(top)] = 0
+    np.subtract(x, top, out=out)
     np.exp(out, out=out)
     np.divide(out, np.add.reduce(out, axis=axis, keepdims=True), out=out)
 '''
 LOG_SOFTMAX = '''
 def log_softmax(x, axis, out):
-    """x - log(sum(exp(x))), the largest entry taken out first."""
-    np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=out)
-    np.subtract(out, np.log(np.add.reduce(np.exp(out), axis=axis, keepdims=True)), out=out)
+    """x - log(sum(exp(x))): the largest entry taken out first, and log1p of what the others add to it."""
+    top = np.maximum.reduce(x, axis=axis, keepdims=True)
+    top[~np.isfinite(top)] = 0
+    most = x == top
+    np.subtract(x, top, out=out)
+    terms = np.exp(out)
+    np.copyto(terms, 0, where=most)
+    count = np.add.reduce(most, axis=axis, keepdims=True, dtype=out.dtype)
+    np.subtract(out, np.log1p(np.add.reduce(terms, axis=axis, keepdims=True) + (count - 1)), out=out)
+'''
+UNIT = '''
+def unit(x, axis, out):
+    """x / sqrt(sum(x * x)), scaled as in norm."""
+    top = np.maximum.reduce(np.abs(x), axis=axis, keepdims=True, initial=0)
+    np.divide(x, np.where((top == 0) | np.isinf(top), 1, top), out=out)
+    np.divide(out, np.sqrt(np.add.reduce(out * out, axis=axis, keepdims=True)), out=out)
 '''
 
 PRIMITIVES: dict[str, Op] = {
@@ -141,6 +172,9 @@ PRIMITIVES: dict[str, Op] = {
     "step": Op("np.greater({0}, 0, out={out})", in_place=True),
     "pow": Op("np.power({0}, {p0}, out={out})", in_place=True),
     "power": ufunc("power", 2),
+    "logaddexp": ufunc("logaddexp", 2),
+    "logcosh": helper("logcosh", LOGCOSH, in_place=True),
+    "erfc": helper("erfc", ERFC, in_place=True),
     "max": ufunc("maximum", 2),
     "min": ufunc("minimum", 2),
     "<": ufunc("less", 2),
@@ -156,6 +190,7 @@ PRIMITIVES: dict[str, Op] = {
     "norm": helper("norm", NORM, params=1),
     "softmax": helper("softmax", SOFTMAX, params=1, in_place=True),
     "log_softmax": helper("log_softmax", LOG_SOFTMAX, params=1, in_place=True),
+    "unit": helper("unit", UNIT, params=1, in_place=True),
     "concat": Op("np.copyto({out}, {0})"),  # each part; the planner writes most parts in place
     "part": Op("np.copyto({out}, {0})"),  # a view; copied only as a result
 }
@@ -184,7 +219,7 @@ STRUCTURE: dict[str, Op] = {
 OPS: dict[str, Op] = {**PRIMITIVES, **STRUCTURE}
 
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "=="})
-REDUCTIONS = frozenset({"amax", "amin", "prod", "logsumexp", "norm", "softmax", "log_softmax"})
+REDUCTIONS = frozenset({"amax", "amin", "prod", "logsumexp", "norm", "softmax", "log_softmax", "unit"})
 IN_PLACE = frozenset(name for name, op in OPS.items() if op.in_place)
 POWERS = {
     Fraction(2): "square",
@@ -231,7 +266,7 @@ def raised(args: Sequence[float], params: Sequence[Any], n: int) -> float:
 
 FOLD: dict[str, Fold] = {
     **{name: safe(getattr(math, name)) for name in ("exp", "expm1", "sin", "cos", "tan", "asin", "acos", "atan")},
-    **{name: safe(getattr(math, name)) for name in ("sinh", "cosh", "tanh", "log1p", "erf")},
+    **{name: safe(getattr(math, name)) for name in ("sinh", "cosh", "tanh", "log1p", "erf", "erfc")},
     "log": safe(logarithm),
     "abs": safe(abs),
     "sign": safe(lambda x: (x > 0) - (x < 0)),
@@ -241,6 +276,8 @@ FOLD: dict[str, Fold] = {
     "step": safe(lambda x: x > 0),
     "pow": raised,
     "power": safe(lambda x, y: x**y),
+    "logaddexp": safe(lambda a, b: max(a, b) + math.log1p(math.exp(-abs(a - b)))),
+    "logcosh": safe(lambda x: abs(x) + math.log1p(math.expm1(-2 * abs(x)) / 2)),
     "max": safe(max),
     "min": safe(min),
     "<": safe(lambda a, b: a < b),
@@ -257,4 +294,5 @@ FOLD: dict[str, Fold] = {
     "norm": lambda args, params, n: abs(args[0]) * math.sqrt(n),
     "softmax": lambda args, params, n: 1 / n,
     "log_softmax": lambda args, params, n: -math.log(n),
+    "unit": lambda args, params, n: safe(lambda x: x / (abs(x) * math.sqrt(n)))(args, params, n),
 }

@@ -4,5 +4,6 @@ from .opaque import OPAQUE
 from .reduce import REDUCE
 from .scalar import SCALAR
 from .shape import SHAPE
+from .stable import STABLE
 
-PRIMS = {**SCALAR, **REDUCE, **SHAPE, OPAQUE.name: OPAQUE}
+PRIMS = {**SCALAR, **REDUCE, **SHAPE, **STABLE, OPAQUE.name: OPAQUE}

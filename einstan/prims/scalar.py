@@ -164,13 +164,12 @@ GE = binary(">=", none, none, r"\ge")
 EQ = binary("==", none, none)
 WHERE = Prim("where", 3, same_shape, pull=where_pull, latex=r"\operatorname{where}")
 
-SCALAR = {
-    p.name: p
-    for p in (
-        *(EXP, LOG, LOG1P, EXPM1, SIN, COS, TAN, ASIN, ACOS, ATAN, SINH, COSH, TANH, SIGMOID, RELU, SOFTPLUS),
-        *(ERF, ABS, SIGN, STEP, POW, POWER, MAX, MIN, LT, LE, GT, GE, EQ, WHERE),
-    )
-}
+CALLED = (
+    *(EXP, LOG, LOG1P, EXPM1, SIN, COS, TAN, ASIN, ACOS, ATAN, SINH, COSH, TANH, SIGMOID, RELU, SOFTPLUS),
+    *(ERF, ABS, SIGN, STEP, MAX, MIN, WHERE),
+)
+COMPARISONS = {"<": LT, "<=": LE, ">": GT, ">=": GE, "==": EQ}
+SCALAR = {p.name: p for p in (*CALLED, POW, POWER, *COMPARISONS.values())}
 # functions of the language that are written in others
 COMPOSED: dict[str, Callable[[Node], Node]] = {
     "sqrt": lambda x: power(x, HALF),
@@ -178,5 +177,5 @@ COMPOSED: dict[str, Callable[[Node], Node]] = {
     "silu": silu,
     "elu": elu,
 }
-ENTRYWISE = frozenset(p for p in SCALAR.values())
-COMPARISONS = {"<": LT, "<=": LE, ">": GT, ">=": GE, "==": EQ}
+# how the language's names are built; an operator has no name, so a function of a user may be called `power`
+FUNCTIONS: dict[str, Callable[..., Node]] = {**{p.name: p for p in CALLED}, **COMPOSED}
