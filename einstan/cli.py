@@ -348,7 +348,8 @@ def numpy_lines(program: Any, of: Sequence[str], tree: Any) -> str:
     tried: set[tuple[str, ...]] = set()
     while True:
         derived = Derived(program, tree, {})
-        new = [key for key in lacking(derived.checked, of, derived.lines) if key not in tried]
+        found = lacking(derived.checked, of, derived.lines)
+        new = [key for key in found if key not in tried and key[0] in program.names]
         if not new:
             return einsum_module(derived.checked, of, derived.lines)
         tried.update(new)

@@ -221,6 +221,16 @@ def test_derivatives_inside_formulas() -> None:
     assert relative_error(got["G"], p.run("G", **arrays)) < 1e-12
 
 
+def test_functions_below_short_names() -> None:
+    """The gradient names what the function gives; its slope is the reader's."""
+    p = es.parse("L = loss(X[:])^2\nX[i] = x[i]^2")
+    text = numpy_lines(p, ["L"], p.grad("L", ["x"]).tree)
+    space = {"x": np.arange(3.0), "loss": np.sum, "du_dX": np.ones(3)}
+    exec(text, space)
+    assert space["L"] == 25
+    assert relative_error(space["dL_dx"], 20 * space["x"]) < 1e-12
+
+
 # ---------------------------------------------------------------- large and hostile texts
 
 
