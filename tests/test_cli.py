@@ -100,10 +100,6 @@ def test_source_is_python(to: str, layer: Path, capsys: Printed) -> None:
     compile(capsys.readouterr().out, "printed", "exec")
 
 
-latex = pytest.mark.skipif(not hasattr(es.Program, "latex"), reason="programs are not written as LaTeX yet")
-
-
-@latex
 @pytest.mark.parametrize("words", [["show", "layer.ein", "--latex"], ["show", "layer.ein", "--to", "latex"]])
 def test_latex(words: list[str], layer: Path, capsys: Printed) -> None:
     """What is printed is read again, and is the same program."""
@@ -111,7 +107,6 @@ def test_latex(words: list[str], layer: Path, capsys: Printed) -> None:
     assert es.parse(capsys.readouterr().out) == es.parse(LAYER)
 
 
-@latex
 def test_derived_latex(layer: Path, capsys: Printed) -> None:
     assert main([*GRAD, "--to", "latex"]) == 0
     assert r"\frac{\partial L}{\partial W" in capsys.readouterr().out
