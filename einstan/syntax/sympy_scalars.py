@@ -109,7 +109,7 @@ def refused(e: Any) -> EinstanError:
 
 
 def of_number(r: Reader, e: Any, env: Env) -> Recursive[ast.Expr]:
-    return done(number(fraction(e)))
+    return done(ast.Sum((magnitude(e),), (-1,)) if e.is_negative else magnitude(e))
 
 
 def fraction(e: Any) -> Fraction:
@@ -127,14 +127,10 @@ def fraction(e: Any) -> Fraction:
     return value
 
 
-def number(q: Fraction) -> ast.Expr:
-    size = fractional(abs(q))
-    return ast.Sum((size,), (-1,)) if q < 0 else size
-
-
-def fractional(q: Fraction) -> ast.Expr:
-    """A number that is not negative: whole, a decimal, or a division."""
-    if q.denominator == 1 or q.denominator > 1000:
+def magnitude(e: Any) -> ast.Expr:
+    """A number without its sign: whole, a decimal, or a division."""
+    q = abs(fraction(e))
+    if q.denominator == 1 or e.is_Float:
         return ast.Number(q)
     return product([ast.Number(Fraction(q.numerator))], [ast.Number(Fraction(q.denominator))])
 
@@ -189,7 +185,7 @@ def of_pow(r: Reader, e: Any, env: Env) -> Recursive[ast.Expr]:
     read = yield r.read(base, env)
     if q.is_Rational or q.is_Float:
         value = fraction(q)
-        return ast.Call("sqrt", (read,)) if value == HALF else ast.Power(bracketed(read), fractional(value))
+        return ast.Call("sqrt", (read,)) if value == HALF else ast.Power(bracketed(read), magnitude(q))
     exponent = yield r.read(q, env)
     return ast.Power(bracketed(read), exponent)
 
