@@ -162,6 +162,17 @@ def test_text_gradient_and_pickle_read_back() -> None:
         np.testing.assert_array_equal(kernel(**DATA)[name], want)
 
 
+@pytest.mark.parametrize(("formula", "text"), FORMULAS, ids=[text for _, text in FORMULAS])
+def test_gradients_of_every_formula_read_back(formula: Callable[..., Any], text: str) -> None:
+    f = function("f", formula)
+    args = ", ".join(f"{x}[i] v" for x in f.params)
+    p = es.parse(
+        f"y[i] = f({args})\nL = y[I] y[I] + {' + '.join(f'{x}[I] {x}[I]' for x in f.params)} + v", functions=[f]
+    )
+    g = p.grad("L", [*f.params, "v"])
+    assert es.parse(f"{p}\n{g}", functions=[f]) == g
+
+
 @pytest.mark.parametrize("name", ["x", "m"])
 def test_gradients_are_finite_differences(name: str) -> None:
     p, h = program(), 1e-6
