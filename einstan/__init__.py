@@ -6,6 +6,7 @@ A capitalised index that factors of a product share is summed, a lower-case one 
 >>> p = es.parse("L = (X[B,K] w[K] - y[B]) (X[B,K] w[K] - y[B])")
 """
 
+from . import flat as flat  # nodes pickle
 from .errors import (
     EinstanDerivativeError,
     EinstanError,
@@ -38,6 +39,7 @@ from .language import (
     zeros,
 )
 from .program import Derived, Program, parse
+from .syntax.lexer import Limits
 
 __version__ = "0.1.0"
 
@@ -51,6 +53,7 @@ __all__ = [
     "EinstanSyntaxError",
     "Expr",
     "Kernel",
+    "Limits",
     "MissingBackendError",
     "Program",
     "concat",

@@ -41,6 +41,10 @@ class Dim:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Dim], tuple[dict[Monomial, int]]]:
+        """Hashes of text are another in every process: sizes are made anew."""
+        return Dim, (dict(self.terms),)
+
     def __add__(self, other: int | Dim) -> Dim:
         total = dict(self.terms)
         for m, c in Dim.of(other).terms:

@@ -443,12 +443,18 @@ def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Has
     labels = tuple(tuple(numbers[label] for label in own) for _, own in factors)
     outs = tuple(numbers[label] for label in out)
     extra = tuple(sorted((numbers[label], d) for label, d in sizes.items())) if sizes else ()
-    dims = dict(extra)
-    for (node, _), own in zip(factors, labels, strict=True):
+    return raw_einsum(tuple(node for node, _ in factors), labels, outs, extra)
+
+
+def raw_einsum(
+    operands: tuple[Node, ...], labels: tuple[Labels, ...], out: Labels, sizes: tuple[tuple[int, Dim], ...]
+) -> Einsum:
+    """The contraction just as it is given; only `einsum` keeps the normal form."""
+    dims = dict(sizes)
+    for node, own in zip(operands, labels, strict=True):
         dims.update(zip(own, node.shape, strict=True))
-    shape = tuple(dims[label] for label in outs)
-    operands = tuple(node for node, _ in factors)
-    return _intern(Einsum, shape, operands, f"{labels}->{outs}", labels=labels, out=outs, sizes=extra)  # type: ignore[no-any-return]
+    shape = tuple(dims[label] for label in out)
+    return _intern(Einsum, shape, operands, f"{labels}->{out}", labels=labels, out=out, sizes=sizes)  # type: ignore[no-any-return]
 
 
 # ---------------------------------------------------------------- walks

@@ -22,10 +22,11 @@ from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
 from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, derivative_leaves, terms
 from .rules import simplify
 from .show.formula import Vocabulary, fresh
+from .show.latex import latex_module
 from .show.text import show_module, show_statement
 from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
-from .syntax.lexer import LIMITS, Limits
+from .syntax.lexer import LIMITS, NO_LIMITS, Limits
 from .syntax.parser import parse_expression, parse_module
 from .syntax.roster import names_in
 
@@ -79,7 +80,7 @@ class Program:
 
     def reading(self, text: str, functions: Sequence[Any] = ()) -> Program:
         """This program and the statements of `text`, which may use its names and labels."""
-        module = parse_module(text, self.checked.labels)
+        module = parse_module(text, self.checked.labels, NO_LIMITS)
         own = tuple(s for s in module.statements if not isinstance(s, ast.Label))
         return Program(check(ast.Module(own, text), self.checked, functions_of(functions)))
 
@@ -106,6 +107,10 @@ class Program:
     def __str__(self) -> str:
         return show_module(self.checked.module)
 
+    def latex(self) -> str:
+        """The program as a LaTeX `align` environment, which parses back to an equal program."""
+        return latex_module(self.checked.module)
+
     def __repr__(self) -> str:
         return str(self)
 
@@ -118,7 +123,7 @@ class Program:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Programs pickle as their text."""
-        return parse, (str(self), "", self.formulas)
+        return parse, (str(self), "", self.formulas, NO_LIMITS)
 
     @cached_property
     def content(self) -> tuple[object, ...]:
@@ -309,7 +314,7 @@ class Program:
             if isinstance(top, Input | Name):
                 below = tuple((name, len(self.letters[name])) for name in derivative.denominators)
                 derivatives[node] = (top.name, top.rank, below)
-        return Vocabulary(hints, derivatives, sizes)
+        return Vocabulary(hints, derivatives, sizes, self.words, frozenset(self.checked.fixed))
 
 
 class Derived(Program):
@@ -341,6 +346,10 @@ class Derived(Program):
 
     def __str__(self) -> str:
         return "\n".join(show_statement(line) for line in self.lines)
+
+    def latex(self) -> str:
+        """Only the derived lines, as `str` does; they are read after the program that they are of."""
+        return latex_module(ast.Module(self.lines), self.base.checked.module.statements)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Derived, (self.base, self.tree, self.extra)

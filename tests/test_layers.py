@@ -16,7 +16,7 @@ FLOORS = [
     ["errors", "dims", "recursion", "collector", "canonical", "sympy_words", "backends.numpy"],
     ["syntax.*", "ir"],
     ["show.text", "show.spelling", "show.to_sympy", "prims.*", "rewrite", "derive"],
-    ["show.numpy_text", "rules", "facts", "testing", "order", "bind"],
+    ["show.latex", "show.numpy_text", "flat", "rules", "facts", "testing", "order", "bind"],
     ["stabilise", "lower", "show.assignments", "show.formula", "plan.*"],
     ["claims", "request", "emit", "arrays", "functions", "show.einsum"],
     ["callables", "lines"],
