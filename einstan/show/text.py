@@ -76,6 +76,13 @@ def claim_word(s: Claim) -> str:
 
 def show_expr(e: Expr) -> str:
     """The canonical text of an expression: `X[b,K] W[K,j] + c[j]`."""
+    return unfolded(e, pieces, power, lambda _: ("(", ")"))
+
+
+def unfolded(
+    e: Expr, pieces: Callable[[Expr], Pieces], power: Callable[[Expr], int], brackets: Callable[[Expr], tuple[str, str]]
+) -> str:
+    """The pieces of `e` and of all below it, in brackets where an operand does not hold together tightly enough."""
     written: list[str] = []
     todo: list[Piece] = [(e, Bind.NONE)]
     while todo:
@@ -85,7 +92,8 @@ def show_expr(e: Expr) -> str:
         elif power(piece[0]) > piece[1]:
             todo.extend(reversed(list(pieces(piece[0]))))
         else:
-            todo.extend((")", (piece[0], Bind.NONE), "("))
+            opening, closing = brackets(piece[0])
+            todo.extend((closing, (piece[0], Bind.NONE), opening))
     return "".join(written)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..errors import EinstanSyntaxError, Span
-from .lexer import END, EOF, SYMBOL, Token
+from . import words
+from .lexer import CLOSING, END, EOF, OPENING, SYMBOL, Token
 
 LOOKAHEAD = 8  # at most so far beyond the last token the grammar looks
 
@@ -13,6 +16,18 @@ class Cursor:
 
     def __init__(self, text: str, found: list[Token]) -> None:
         self.text, self.tokens, self.place = text, found + found[-1:] * LOOKAHEAD, 0
+
+    @cached_property
+    def partners(self) -> dict[int, int]:
+        """Where each bracket is closed, by the places of the two tokens."""
+        found: dict[int, int] = {}
+        opened: list[int] = []
+        for place, token in enumerate(self.tokens):
+            if token.kind == SYMBOL and token.text in OPENING:
+                opened.append(place)
+            elif token.kind == SYMBOL and token.text in CLOSING and opened:
+                found[opened.pop()] = place
+        return found
 
     def peek(self, ahead: int = 0) -> Token:
         return self.tokens[self.place + ahead]
@@ -56,6 +71,7 @@ class Cursor:
 
     def unexpected(self, what: str, repair: str, *spans: Span) -> EinstanSyntaxError:
         token = self.peek()
+        repair = words.NOT_HERE.get(token.text, repair) if token.kind == SYMBOL else repair
         ends = {EOF: "The end of the text", END: "The end of the statement"}
         shown = ends.get(token.kind, f"`{token.text}`")
         return self.error(f"{shown} is not expected here: {what}.", repair, *spans, token.span)

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from fractions import Fraction
 from typing import cast
 
-from ..errors import Span
+from ..errors import EinstanSyntaxError, Span
 from . import words
 from .ast import (
     Call,
@@ -27,6 +27,7 @@ from .ast import (
     Product,
     Sum,
     Tensor,
+    indices_of,
 )
 from .lexer import NUMBER, SYMBOL, WORD, Token
 from .names import Name, Names
@@ -141,9 +142,14 @@ class Expressions(Names):
             raise self.error("A power directly after a derivative.", "Put the derivative in brackets.", caret.span)
         if isinstance(base, Product):
             base = Group(base, base.span)
+        braced = self.peek()
         exponent = yield self.expression(Bind.POWER - 1)
+        if isinstance(base, Tensor) and not base.indices and self.at("_") and braced.kind == NUMBER:
+            raise self.unexpected("the indices stand after a power", "", caret.span)
         if isinstance(exponent, Product):
             exponent = Group(exponent, exponent.span)
+        if braced.text == "{":
+            exponent = negative_number(exponent)
         return Power(base, exponent, join([base, exponent]))
 
     def compare(self, left: Expr) -> Steps:
@@ -197,10 +203,21 @@ class Expressions(Names):
             return (yield self.d_over_d())
         if token.text == "size" and opens:
             return self.extent_of_axis()
+        if token.text == "sqrt" and after.text == "[" and self.peek(3).text == "]" and self.peek(4).text == "{":
+            return (yield self.root())
         name = self.name()
         if self.is_call(name):
             return (yield self.call(name))
         return self.tensor(name)
+
+    def root(self) -> Steps:
+        r"""`\sqrt[3]{x}` is x^(1/3)."""
+        start, _ = self.take(), self.take()
+        degree = self.expect_kind(NUMBER, "the degree of the root", r"Write \sqrt[3]{x}.")
+        self.take()
+        body = yield self.bracket()
+        numbers = (Number(Fraction(1), degree.span), Number(Fraction(degree.text), degree.span))
+        return Power(body, Group(Product(numbers, (False, True)), degree.span), self.since(start))
 
     def is_call(self, name: Name) -> bool:
         """A bracket follows: directly, or after a space where the name is a built-in function."""
@@ -225,28 +242,42 @@ class Expressions(Names):
     def bracket(self) -> Steps:
         opened = self.take()
         body = yield self.expression(Bind.NONE)
-        self.close(opened, ")" if opened.text == "(" else "}")
+        if opened.text == "{":
+            self.close(opened, "}")
+            return braced(body, self.since(opened))
+        self.close(opened, ")")
         if isinstance(body, Number) and self.peek().text == "_":
             return self.filled(str(body.value), opened)
         return grouped(body, self.since(opened))
 
     def concat(self) -> Steps:
+        """`[h[K], x[K]]_K`, or a column of parts in an environment."""
         opened = self.take()
+        between, closing = (",", "]") if opened.text == "[" else (words.NEXT_PART, words.END_COLUMN)
+        self.joins_along(opened)
         parts: list[Expr] = []
-        while not parts or self.skip(","):
+        while not parts or (self.skip(between) and not (opened.text != "[" and self.at(closing))):
             parts.append((yield self.expression(Bind.NONE)))
-        self.close(opened, "]")
-        span = self.since(opened)
-        if self.peek().text != "_":
-            raise self.error(
-                "A bracket [ ] after a space joins its parts, and does not say along which index.",
-                "Write [h[K], x[K]]_K; for the indices of a name leave no space before the bracket.",
-                span,
-            )
+        self.close(opened, closing)
         indices = self.subscript()
         if len(indices) != 1:
             raise self.error("A concatenation joins along one index.", "Write [h[K], x[K]]_K.", self.since(opened))
         return Concat(tuple(parts), indices[0], self.since(opened))
+
+    def joins_along(self, opened: Token) -> None:
+        """The index follows the bracket; seen first, as what stands inside may have no index form either."""
+        end = self.partners.get(self.place - 1)
+        if end is None or self.tokens[end + 1].text == "_":
+            return
+        span = Span(opened.span.start, self.tokens[end].span.end)
+        if opened.text != "[":
+            message, repair = "A column does not say along which index its parts are joined.", words.JOIN
+            raise self.error(message, f"{repair[0].upper()}{repair[1:]}.", span)
+        raise self.error(
+            "A bracket [ ] after a space joins its parts, and does not say along which index.",
+            "Write W[j,K] [h[K], x[K]]_K; for the indices of a name leave no space before the bracket.",
+            span,
+        )
 
     def big(self) -> Steps:
         """`∑_{i j} body`: reaches to the next + or - of its group."""
@@ -278,6 +309,8 @@ class Expressions(Names):
     def numerator(self) -> Steps:
         """A name with indices, or a bracketed expression."""
         token = self.peek()
+        if token.kind == SYMBOL and token.text in ("/", "}"):
+            raise self.no_numerator(token.span)
         if token.kind == SYMBOL and token.text in ("(", "{"):
             opened = self.take()
             body = yield self.expression(Bind.NONE)
@@ -287,6 +320,13 @@ class Expressions(Names):
         if self.is_call(name):
             raise self.error("∂ is followed by a name or a bracket.", "Put it in brackets: ∂(f(x))/∂x.", name.span)
         return self.tensor(name)
+
+    def no_numerator(self, span: Span) -> EinstanSyntaxError:
+        return self.error(
+            "A derivative says above the line what it differentiates.",
+            r"Write \frac{\partial f}{\partial x_{i}}, or ∂f/∂x[i].",
+            span,
+        )
 
     def over(self, start: Token, order: int, numerator: Expr) -> Expr:
         """`/∂w[i]∂w[j]`, as many as the order."""
@@ -336,9 +376,12 @@ class Expressions(Names):
         bottom = yield self.expression(Bind.NONE)
         self.close(below, "}")
         span = self.since(start)
-        if is_differential(top) and is_differential(bottom):
-            return Derivative(undressed(top), (undressed(bottom),), span)
-        return Product((grouped(top, top.span), grouped(bottom, bottom.span)), (False, True), span)
+        if is_derivative(top, bottom):
+            above_, below_ = differentials(top), differentials(bottom)
+            if len(above_) == len(below_) == 1:
+                return Derivative(above_[0], (below_[0],), span)
+            raise self.no_numerator(span)
+        return Product((braced(top, top.span), braced(bottom, bottom.span)), (False, True), span)
 
 
 def splice(factor: Expr) -> tuple[list[Expr], list[bool]]:
@@ -361,13 +404,54 @@ def ungrouped(body: Expr) -> Expr:
     return body.body if isinstance(body, Group) else body
 
 
-def is_differential(e: Expr) -> bool:
-    return isinstance(e, Tensor) and e.name.startswith("d") and len(e.name) > 1
+def braced(body: Expr, span: Span) -> Expr:
+    """`body` in the braces of LaTeX, which say nothing about a power, nor about a name that sums nothing."""
+    return body if is_one_factor(body) else grouped(body, span)
 
 
-def undressed(e: Expr) -> Tensor:
-    assert isinstance(e, Tensor)
-    return Tensor(e.name[1:], e.indices, e.span)
+def is_one_factor(e: Expr) -> bool:
+    """One factor with or without brackets."""
+    if isinstance(e, Tensor | Filled | Derivative):
+        tensors = (e.numerator, *e.denominators) if isinstance(e, Derivative) else (e,)
+        names = [index.name for t in tensors for index in indices_of(t) if index.capital]
+        return len(set(names)) == len(names)
+    return isinstance(e, Number | Call | Extent | Concat | Group | Power)
+
+
+def negative_number(e: Expr) -> Expr:
+    """`x^{-1}` is x^-1."""
+    body = e.body if isinstance(e, Group) else e
+    lone = isinstance(body, Sum) and body.signs == (-1,) and isinstance(body.terms[0], Number)
+    return Number(-body.terms[0].value, e.span) if lone else e  # type: ignore[attr-defined]
+
+
+def is_derivative(top: Expr, bottom: Expr) -> bool:
+    r"""`\frac{dL}{dW}`, `\frac{d}{dx}`, `\frac{d^2 L}{dw dw}`: what a reader takes for a derivative."""
+    first = top.factors[0] if isinstance(top, Product) else top
+    leads = is_d(first.base if isinstance(first, Power) else first)
+    return bool(differentials(bottom)) and (leads or bool(differentials(top)))
+
+
+def differentials(e: Expr) -> list[Tensor]:
+    """What a product of differentials, `dL` or `d L`, is made of; nothing for other expressions."""
+    factors = e.factors if isinstance(e, Product) and not any(e.divides) else (e,)
+    found: list[Tensor] = []
+    after_d = False
+    for factor in factors:
+        if after_d and isinstance(factor, Tensor):
+            found.append(factor)
+            after_d = False
+        elif is_d(factor):
+            after_d = True
+        elif isinstance(factor, Tensor) and factor.name.startswith("d") and len(factor.name) > 1:
+            found.append(Tensor(factor.name[1:], factor.indices, factor.span))
+        else:
+            return []
+    return [] if after_d else found
+
+
+def is_d(e: Expr) -> bool:
+    return isinstance(e, Tensor) and e.name == "d" and not e.indices
 
 
 def join(operands: Sequence[Expr]) -> Span:
@@ -387,6 +471,7 @@ OPERANDS = {
     "(": Expressions.bracket,
     "{": Expressions.bracket,
     "[": Expressions.concat,
+    words.COLUMN: Expressions.concat,
     "∂": Expressions.derivative,
     "∑": Expressions.big,
     "∏": Expressions.big,

@@ -8,9 +8,11 @@ statement is decided here too.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from ..errors import EinstanError, EinstanSyntaxError, Span
@@ -19,28 +21,35 @@ from . import words
 MAX_DIGITS = 2_000
 
 WORD, NUMBER, SYMBOL, END, EOF = "word", "number", "symbol", "end", "eof"
+FENCE = "fence"  # `$`, `\\begin{align}`: seen by `statement_ends` alone
 
 SUBSCRIPTS = "ₐₑₒₓₕₖₗₘₙₚₛₜᵢᵣᵤᵥⱼᵦᵧᵨᵩᵪ"
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 LETTER = rf"[^\W\d_{SUBSCRIPTS}{SUPERSCRIPTS}₀-₉]"
 NAME = rf"(?:{LETTER}|[\u0300-\u036f0-9₀-₉])*"
 MARKS = re.compile(r"[\u0300-\u036f]{31}")
+DRESS = "|".join(sorted(words.STYLES | words.ACCENTS, key=len, reverse=True))
+DRESSED = rf"(?:log\\_softmax|\\?{LETTER}{NAME})"
+for _ in range(2):  # a name may wear two: \hat{\mathbf{x}}
+    DRESSED = rf"(?:\\(?:{DRESS})\*?(?![a-zA-Z])\s*(?:\{{\s*{DRESSED}\s*\}}|\\[a-zA-Z]+|{LETTER})|{DRESSED})"
 PATTERN = re.compile(
     rf"""
-      (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | \\[,;:\ ] | \\(?:{"|".join(words.SPACES)})(?![a-zA-Z]))
+      (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | \\[,;:\ ] | \\(?:{"|".join(words.SPACES)})(?![a-zA-Z])
+        | \\(?:label|tag\*?)\s*\{{[^{{}}\n]*\}} | (?<=[^\s_^])\{{\}}(?=[_^]))
     | (?P<newline>\n)
     | (?P<comment>[\#%][^\n]*)
-    | (?P<math>\$\$?)
+    | (?P<fence>\$\$? | \\[\[\]()])
+    | (?P<environment>\\(?P<side>begin|end)\s*\{{\s*(?P<env>[a-zA-Z]*)\*?\s*\}}(?:(?<=at\}})\{{[0-9]+\}})?)
     | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     | (?P<word>(?:log_softmax(?!{LETTER}|[0-9]) | {LETTER}{NAME})(?P<primes>['′’″]*))
     | (?P<super>[⁺⁻]?[{SUPERSCRIPTS}]+)
     | (?P<sub>[{SUBSCRIPTS}][{SUBSCRIPTS}₀-₉]*)
-    | (?P<end>;|\\\\)
-    | (?P<styled>\\(?P<style>{"|".join(sorted(words.STYLES | words.ACCENTS, key=len, reverse=True))})(?![a-zA-Z])\s*
-        (?:\{{\s*(?P<inside>\\?{LETTER}{NAME})\s*\}}|(?P<letter>\\[a-zA-Z]+|{LETTER}))(?P<more>['′’″]*))
-    | (?P<ones>\\mathbb\s*\{{?1\}}?|𝟙)
+    | (?P<end>;)
+    | (?P<row>\\\\(?:\*|\[\s*-?[0-9.]+\s*(?:pt|em|ex|mm|cm|in|mu)\s*\])?)
+    | (?P<ones>\\(?:mathbb|mathbf|boldsymbol|bm)\s*(?:\{{\s*(?P<filled>[01])\s*\}}|(?P<bare>[01])(?![0-9.]))|𝟙)
+    | (?P<styled>(?=\\(?:{DRESS})\*?(?![a-zA-Z])){DRESSED}(?P<more>['′’″]*))
     | (?P<command>\\(?P<name>[a-zA-Z]+|.)(?P<after>['′’″]*))
-    | (?P<symbol>\*\*|<=|>=|==|[-+*/^()\[\]{{}},=<>|:_]|[{"".join(c for c in words.SYMBOLS if len(c) == 1)}])
+    | (?P<symbol>\*\*|<=|>=|==|[-+*/^&()\[\]{{}},=<>|:_]|[{"".join(c for c in words.SYMBOLS if len(c) == 1)}])
     """,
     re.VERBOSE,
 )
@@ -63,10 +72,12 @@ class Limits:
 
 
 LIMITS = Limits()
+NO_LIMITS = Limits(sys.maxsize, sys.maxsize, MAX_DIGITS)  # for what einstan wrote itself
 
 
 class Token(NamedTuple):
-    """One token. `spaced`: white space stands before it; `whole`: a `\\mathrm{word}`, one index."""
+    """One token. `spaced`: white space stands before it; `whole`: a `\\mathrm{word}`, one index;
+    `shape`: bold, or a second shape of a Greek letter."""
 
     kind: str
     text: str
@@ -74,7 +85,7 @@ class Token(NamedTuple):
     spaced: bool = False
     primes: int = 0
     whole: bool = False
-    bold: bool = False
+    shape: str = ""
 
 
 def tokens(text: str, limits: Limits = LIMITS) -> list[Token]:
@@ -160,13 +171,18 @@ def read_sub(_: str, match: re.Match[str]) -> Iterator[Token]:
 
 
 def read_styled(text: str, match: re.Match[str]) -> Iterator[Token]:
-    r"""`\mathrm{loss}` is `loss`, `\hat X` is `\hat{X}`."""
-    span, style = Span(*match.span()), match["style"]
-    inside = match["inside"] or match["letter"]
-    name = greek(text, inside[1:], span) if inside.startswith("\\") else plain_name(text, inside, span)
-    if style in words.ACCENTS:
-        name = f"\\{style}{{{name}}}"
-    yield Token(WORD, name, span, False, count_primes(match["more"]), style in words.STYLES, style in words.BOLD)
+    r"""`\mathrm{loss}` is `loss`, `\hat X` is `\hat{X}`, `\hat{\mathbf{x}}` a bold `\hat{x}`."""
+    span, whole = Span(*match.span()), match["styled"].rstrip("'′’″")
+    *dress, inside = re.findall(rf"\\(?:{DRESS})\*?(?![a-zA-Z])|log\\_softmax|\\?{LETTER}{NAME}", whole)
+    styles = [command.strip("\\*") for command in dress]
+    accents = [style for style in styles if style in words.ACCENTS]
+    if len(accents) > 1:
+        raise EinstanSyntaxError("A name wears one accent.", "Choose another name.", source=text, spans=(span,))
+    plain = "log_softmax" if inside == "log\\_softmax" else ""
+    name = plain or (greek(text, inside[1:], span) if inside.startswith("\\") else plain_name(text, inside, span))
+    shape = "bold" if words.BOLD.intersection(styles) else shape_of(inside)
+    name = f"\\{accents[0]}{{{name}}}" if accents else name
+    yield Token(WORD, name, span, False, count_primes(match["more"]), not accents, shape)
 
 
 def read_command(text: str, match: re.Match[str]) -> Iterator[Token]:
@@ -175,18 +191,42 @@ def read_command(text: str, match: re.Match[str]) -> Iterator[Token]:
     if name in words.COMMANDS:
         yield Token(SYMBOL, words.COMMANDS[name], span)
     elif name not in words.NO_SPACES:
-        yield Token(WORD, greek(text, name, span), span, primes=primes)
+        yield Token(WORD, greek(text, name, span), span, primes=primes, shape=shape_of("\\" + name))
+
+
+def shape_of(command: str) -> str:
+    r"""`\varphi` is another shape of `\phi`."""
+    return command if command[1:] in words.VARIANTS else ""
 
 
 def greek(text: str, name: str, span: Span) -> str:
     """The word that a LaTeX command stands for."""
-    word = words.GREEK.get(name, name if name in words.FUNCTIONS else "")
-    if not word or (name in words.NO_INDEX_FORM and name not in words.FUNCTIONS):
-        known = name in words.NO_INDEX_FORM
-        message = "has no meaning in index notation" if known else "is not a command of this language"
-        repair = words.NO_INDEX_FORM.get(name, "write the formula without it")
-        raise EinstanSyntaxError(f"\\{name} {message}.", sentence(repair), source=text, spans=(span,))
+    if name in words.FUNCTIONS:
+        return name
+    word = words.GREEK.get(name) or words.VARIANTS.get(name)
+    if word is None:
+        raise unknown_command(text, name, span)
     return word
+
+
+def unknown_command(text: str, name: str, span: Span) -> EinstanSyntaxError:
+    if name in words.STYLES | words.ACCENTS:
+        message, repair = "is followed by one name in braces", f"write \\{name}{{x}}_i, with the indices outside"
+    elif name in words.NO_INDEX_FORM:
+        message, repair = "has no meaning in index notation", words.NO_INDEX_FORM[name]
+    else:
+        message, repair = "is not a command of this language", close_to(name, KNOWN, "\\")
+    return EinstanSyntaxError(f"\\{name[:40]} {message}.", sentence(repair), source=text, spans=(span,))
+
+
+def close_to(name: str, known: Collection[str], before: str) -> str:
+    close = get_close_matches(name[:40], known, 1)
+    return f"did you mean {before}{close[0]}" if close else "write the formula without it"
+
+
+KNOWN = frozenset().union(
+    *(words.COMMANDS, words.GREEK, words.VARIANTS, words.FUNCTIONS, words.STYLES, words.ACCENTS, words.SPACES)
+)
 
 
 def read_symbol(_: str, match: re.Match[str]) -> Iterator[Token]:
@@ -194,11 +234,35 @@ def read_symbol(_: str, match: re.Match[str]) -> Iterator[Token]:
 
 
 def read_ones(_: str, match: re.Match[str]) -> Iterator[Token]:
-    yield Token(NUMBER, "1", Span(*match.span()))
+    yield Token(NUMBER, match["filled"] or match["bare"] or "1", Span(*match.span()))
 
 
 def read_end(_: str, match: re.Match[str]) -> Iterator[Token]:
     yield Token(END, match[0], Span(*match.span()))
+
+
+def read_row(_: str, match: re.Match[str]) -> Iterator[Token]:
+    yield Token(END, words.NEXT_PART, Span(*match.span()))
+
+
+def read_fence(_: str, match: re.Match[str]) -> Iterator[Token]:
+    yield Token(FENCE, match[0], Span(*match.span()))
+
+
+def read_environment(text: str, match: re.Match[str]) -> Iterator[Token]:
+    span, name = Span(*match.span()), match["env"]
+    if name in words.COLUMNS:
+        yield Token(SYMBOL, words.COLUMN if match["side"] == "begin" else words.END_COLUMN, span)
+    elif name in words.DISPLAYS:
+        yield Token(FENCE, f"\\{match['side']}{{{name}}}", span)
+    else:
+        repair = words.NO_ENVIRONMENT.get(name) or close_to(name, words.DISPLAYS | words.COLUMNS, "")
+        raise EinstanSyntaxError(
+            f"The environment {name[:40]} has no meaning in index notation.",
+            sentence(repair),
+            source=text,
+            spans=(span,),
+        )
 
 
 TOKENS = {
@@ -209,7 +273,9 @@ TOKENS = {
     "super": read_super,
     "sub": read_sub,
     "end": read_end,
-    "math": read_end,
+    "row": read_row,
+    "fence": read_fence,
+    "environment": read_environment,
     "styled": read_styled,
     "ones": read_ones,
     "command": read_command,
@@ -217,24 +283,95 @@ TOKENS = {
 
 
 def statement_ends(text: str, raw: Iterator[Token]) -> Iterator[Token]:
-    """Drops the line ends that end no statement: inside brackets or `$`, after and before an operator."""
-    depth, math, before, line_end = 0, False, None, None
+    r"""Drops the line ends that end no statement: inside brackets, `$` or an environment, after and before an operator.
+
+    In a column `\\\\` stands between two parts; `&` is a space elsewhere.
+    """
+    nest, before, line_end, spaced = Nest(text), None, None, False
     for token in raw:
-        if token.text == "\n":
-            line_end = token if depth == 0 and not math else line_end
+        if token.kind == FENCE:
+            nest.fence(token)
+        if token.text == "\n" and nest.open:
             continue
-        if token.kind == END and token.text.startswith("$"):
-            math = not math
-            continue
-        if line_end and before and before.kind != END and not (opens(before) or goes_on(token)):
-            yield line_end
-        line_end = None
-        depth = max(0, depth + (token.text in OPENING) - (token.text in CLOSING)) if token.kind == SYMBOL else depth
-        yield (before := token)
+        if nest.ends(token):
+            line_end = token
+        elif token.text == "&" and not nest.in_column:
+            spaced = True
+        elif token.kind != FENCE:
+            token = nest.symbol(token._replace(spaced=token.spaced or spaced))
+            if line_end and before and before.kind != END and not (opens(before) or goes_on(token)):
+                yield Token(END, line_end.text, line_end.span)
+            line_end, spaced = None, False
+            yield (before := token)
+    nest.finish()
     yield Token(EOF, "", Span(len(text.rstrip()), len(text.rstrip()) + 1), True)
 
 
-OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
+class Nest:
+    """What is open at a place of the text: brackets, columns, `$` and environments."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.open: list[Token] = []
+
+    @property
+    def in_brackets(self) -> bool:
+        return bool(self.open) and self.open[-1].kind == SYMBOL
+
+    @property
+    def in_column(self) -> bool:
+        return bool(self.open) and self.open[-1].text == words.COLUMN
+
+    def ends(self, token: Token) -> bool:
+        """A line ends here, or a formula in `$`, or a row."""
+        if token.kind == FENCE:
+            return not self.in_brackets
+        return token.text == "\n" or (token.text == words.NEXT_PART and not self.in_column)
+
+    def symbol(self, token: Token) -> Token:
+        """The token, which may open or close a bracket; between the parts of a column it is a symbol."""
+        if token.kind == SYMBOL and token.text in OPENING:
+            self.open.append(token)
+        elif token.kind == SYMBOL and token.text in CLOSING and self.in_brackets:
+            self.open.pop()
+        return token._replace(kind=SYMBOL) if token.text == words.NEXT_PART else token
+
+    def fence(self, token: Token) -> None:
+        """Opens or closes `$`, `$$`, `\\[`, `\\(` or an environment; brackets left open inside are the parser's."""
+        while self.in_brackets and any(t.kind == FENCE for t in self.open) and closes(token.text):
+            self.open.pop()
+        last = self.open[-1] if self.open and self.open[-1].kind == FENCE else None
+        opener = closes(token.text)
+        if token.text.startswith("$") and (last is None or not last.text.startswith("$")):
+            self.open.append(token)
+        elif opener and last and last.text == opener:
+            self.open.pop()
+        elif opener and not (token.text == "$$" and last and last.text == "$"):
+            raise self.unmatched(token, last)
+        elif not opener:
+            self.open.append(token)
+
+    def unmatched(self, token: Token, last: Token | None) -> EinstanSyntaxError:
+        inside = f"; {last.text} is open here" if last else ""
+        spans = (last.span, token.span) if last else (token.span,)
+        message = f"{token.text} closes nothing{inside}."
+        return EinstanSyntaxError(message, "Write what opens and what closes in pairs.", source=self.text, spans=spans)
+
+    def finish(self) -> None:
+        for token in self.open:
+            if token.kind == FENCE:
+                raise EinstanSyntaxError(
+                    f"{token.text} is never closed.", "Close it.", source=self.text, spans=(token.span,)
+                )
+
+
+def closes(text: str) -> str:
+    """What a fence closes; "" if it only opens."""
+    pairs = {"\\]": "\\[", "\\)": "\\(", "$": "$", "$$": "$$"}
+    return pairs.get(text, text.replace("\\end", "\\begin") if text.startswith("\\end") else "")
+
+
+OPENING, CLOSING = frozenset("([{") | {words.COLUMN}, frozenset(")]}") | {words.END_COLUMN}
 GO_ON = frozenset(words.INFIX) | {"="}
 
 
@@ -280,4 +417,4 @@ def unknown_character(text: str, place: int) -> EinstanSyntaxError:
 
 
 def sentence(words_: str) -> str:
-    return f"{words_[0].upper()}{words_[1:]}."
+    return f"{words_[0].upper()}{words_[1:]}{'?' if words_.startswith('did you') else '.'}"

@@ -11,7 +11,7 @@ from ..errors import EinstanNameError, EinstanSyntaxError, Span
 from . import words
 from .ast import Expr, Extent, Index, Number, Product, Sum, Tensor
 from .cursor import Cursor
-from .lexer import END, EOF, LETTER, NUMBER, SYMBOL, WORD, Token
+from .lexer import LETTER, NUMBER, SYMBOL, WORD, Token
 
 ONE_LETTER = re.compile(rf"{LETTER}[\u0300-\u036f0-9]*")
 NO_RECURRENCE = "Recurrences are not built yet."
@@ -71,11 +71,12 @@ class Names(Cursor):
         return replace(found, label=found.label + upper, indices=found.indices if found.listed else None)
 
     def one_style(self, token: Token) -> None:
-        """x and a bold x are not one name."""
+        r"""x and a bold x are not one name, nor \phi and \varphi."""
         before = self.styles.setdefault(token.text, token)
-        if before.bold != token.bold:
+        if before.shape != token.shape:
+            shapes = " and ".join(sorted(t.shape or "plain" for t in (before, token)))
             raise EinstanNameError(
-                f"{token.text} is written both bold and plain.",
+                f"{token.text} is written both {shapes}.",
                 "Give one of the two another name.",
                 source=self.text,
                 spans=(before.span, token.span),
@@ -274,10 +275,8 @@ class Names(Cursor):
 
     def has_comma(self) -> bool:
         """A comma stands before the brace that ends the subscript."""
-        ahead = 0
-        while (token := self.peek(ahead)).kind not in (END, EOF) and token.text not in ("}", ","):
-            ahead += 1
-        return token.text == ","
+        end = self.partners.get(self.place - 1, self.place)
+        return any(token.text == "," for token in self.tokens[self.place : end])
 
     def letters(self) -> list[Index]:
         """Each letter, with its digits or prime, is one index."""
