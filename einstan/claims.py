@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .derive import derive, identity
+from .facts import Facts, simplify_by
 from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, scale, substitute, toposort, uses, zeros
 from .lower import derivative_name
 from .prims.opaque import OPAQUE, sees_axes
 from .prims.scalar import POW
 from .prims.shape import PART
-from .rules import simplify
+from .rules import LAWS, simplify
 from .show.formula import hides, indistinct, orientation
 
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
@@ -38,6 +39,7 @@ class Statements:
     leaves: Mapping[str, Node]
     bodies: Mapping[str, Node]
     words: frozenset[str] = frozenset()  # indices, functions: no short name is called like one
+    facts: Facts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
     derivatives: dict[Node, tuple[str, str]] = {}
     program = name_opaque_arguments(program, names)
     top = program.leaves[of]
-    order = [node for node in toposort([top], definitions(program)) if isinstance(node, Input | Name)]
+    bodies = definitions(program)
+    order = [node for node in toposort([top], bodies) if isinstance(node, Input | Name)]
     active = depending(order, program, {program.leaves[name] for name in wrt})
     cotangents: dict[Node, list[Node]] = {}
     lines: dict[str, Node] = {}
@@ -73,7 +76,7 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
         if name in program.bodies:
             body = program.bodies[name]
             below = [x for x in toposort([body]) if x in active]
-            slopes |= known_slopes(leaf, body, derivatives, definitions(program))
+            slopes |= known_slopes(leaf, body, derivatives, bodies)
             own = dict(named_forms(leaf, body))
             for x, ct in zip(below, derive(body, seed, below), strict=True):
                 cotangents.setdefault(x, []).extend(substitute([ct], ChainMap(own, slopes, called)))
@@ -153,7 +156,7 @@ def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
                 rebuilt = OPAQUE(*args, params=node.params)
                 table[node] = rebuilt if base_leaf(body) is node else named(rebuilt)
         bodies[name] = substitute([body], table)[0] if table else body
-    return Statements(leaves, bodies, program.words)
+    return Statements(leaves, bodies, program.words, program.facts)
 
 
 def base_leaf(node: Node) -> Node:
@@ -203,7 +206,7 @@ def finish(program: Statements, of: str, wrt: Sequence[str], lines: dict[str, No
     inner = [name for name in lines if name in needed and name not in wrt]
     kept = [*inner, *(name for name in lines if name in wrt and name in program.bodies)]
     kept += [name for name in wrt if name in lines and name not in program.bodies]
-    nodes = simplify([lines[name] for name in kept])
+    nodes = simplify_by(program.facts, LAWS, simplify)([lines[name] for name in kept])
     helpers, nodes = name_shared(nodes, {*program.leaves, *program.words})
     claims = [Line(derivative_name(of, [name]), node, name) for name, node in zip(kept, nodes, strict=True)]
     claims = [c for c in claims if c.wrt in wrt or not is_own_leaf(c)]

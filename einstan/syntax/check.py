@@ -144,6 +144,8 @@ class Program:
             return shape[0]
         found = [axes[name] for axes in reader.summed.values() if name in axes]
         found += [axes[name] for axes in reader.axes.values() if name in axes][:1]
+        if not found and name in self.known.fixed:
+            return self.known.fixed[name]
         if not found:
             raise reader.error(
                 EinstanIndexError,
