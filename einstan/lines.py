@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from . import claims
 from .ir import Node, input_, name_, substitute, toposort
 from .request import ALL_LAWS, Definitions, Graph, Term
-from .show.formula import Vocabulary, Writer, formula, fresh
+from .show.formula import Vocabulary, Writer, formula, fresh, sized_formula
 from .syntax import ast
 
 Letters = Mapping[str, tuple[str, ...]]  # of the axes of every name
@@ -81,9 +81,10 @@ def closed_lines(
 
 def short_name(line: claims.Line, letters: dict[str, tuple[str, ...]], words: Vocabulary) -> ast.Definition:
     """`u[i] = ..`; what follows may use it."""
-    own = letters[line.name] = Writer(words).distinct_hints(line.node)
-    words.hints[name_(line.name, line.node.shape)] = own
-    return ast.Definition(indexed(line.name, own), formula(line.node, own, words))
+    own = Writer(words).distinct_hints(line.node)
+    body = sized_formula(line.node, own, words)
+    letters[line.name] = words.hints[name_(line.name, line.node.shape)] = own
+    return ast.Definition(indexed(line.name, own), body)
 
 
 def directional(own: Letters, t: Term, fixed: frozenset[str]) -> tuple[ast.Expr, tuple[str, ...]]:

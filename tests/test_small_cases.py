@@ -83,6 +83,7 @@ EMPTY = [
     ("L = B[K] B[K] size(B,1) y", {"B": (0,), "y": ()}, 0),
     ("L = A[I,K] B[K,I]", {"A": (2, 0), "B": (0, 2)}, 0),
     ("L = prod[k](x[k])", {"x": (0,)}, 1),
+    ("L = sum[i,j](tanh([A[i,j], B[i,j]]_i))", {"A": (1, 0), "B": (2, 0)}, 0),
 ]
 
 
@@ -95,6 +96,41 @@ def test_empty_axes(text: str, shapes: dict[str, tuple[int, ...]], value: float)
 def test_nothing_has_no_extremum_or_mean(word: str) -> None:
     with pytest.raises(es.EinstanShapeError):
         es.parse(f"L = {word}[k](x[k])").run("L", x=np.ones(0))
+
+
+def test_the_mixed_derivative_of_a_power_at_the_exponent_0() -> None:
+    """∂²(a^b)/∂a∂b = a^(b-1) (1 + b log a)."""
+    assert es.parse("Z = A^B\nL = ∂Z/∂A").grad("L", "B").run(A=2.0, B=0.0) == 0.5
+    assert es.parse("Z = A^B").grad("Z", "A").run(A=0.0, B=0.0) == 0
+
+
+def test_sizes_of_a_join_are_read_where_one_of_its_axes_is() -> None:
+    """The zero needs a size that T decides; u, which has it too, has an axis that only A and B decide."""
+    p = es.parse("Z[j] = [A[j], B[j]]_j\nL = Z[J] u[J,Q] T[Q]\nY = x^2")
+    arrays = {"A": np.ones(2), "B": np.ones(1), "u": np.ones((3, 5)), "T": np.ones(5), "x": 2.0}
+    assert p.jacobian("Y", "T").compile()(arrays).tolist() == [0] * 5
+
+
+PRINTED = [
+    ("letters of fixed size", "size n = 2\nL = sum[n](sin(B[n=2:4] C[n]))", "B"),
+    ("a softmax on its diagonal", "Y[l,l] = B[l]\nL = relu(log_softmax[J,I](Y[I,J] ∂(A A)/∂A)) Y[I,J]", "B"),
+    (
+        "a part of a sum below a derivative",
+        "Z[l] = min[k](A[l,k])\nL = max[k]([T[k], B[k=1:3]]_k) sin(∂Z[I]/∂A[I,K] A[I,K])",
+        "B",
+    ),
+    ("a square over an open index", "Z[i] = y[i,R] 1[i] y[i,R] 1[R]\nL = cos(v[J] g[R,R]) sin(Z[J]) ∂(A A)/∂A", "g"),
+    ("a delta that is named", "Z[m] = [A[m,m], B[m]]_m\nY = x[J,I] ∂Z[J]/∂B[I]\nL = sin(Y)", "x"),
+    ("a product with a mask", "L = log1p(A^2) + prod[l]([B[l], x[l,l]]_l) ∂(A A)/∂A", "x"),
+]
+
+
+@pytest.mark.parametrize(("text", "wrt"), [row[1:] for row in PRINTED], ids=[row[0] for row in PRINTED])
+def test_the_printed_gradient_is_read_back(text: str, wrt: str) -> None:
+    gradient = es.parse(text).grad("L", wrt)
+    back = es.parse(f"{es.parse(text)}\n{gradient}")
+    assert back == gradient
+    assert not [form.error for claim in back.checked.claims for form in claim.forms if form.error is not None]
 
 
 def test_unsigned_integers_do_not_wrap() -> None:

@@ -94,7 +94,7 @@ def arrange(steps: Sequence[Step]) -> tuple[dict[Value, Place], dict[Value, Valu
             continue
         v, gone = step.out.storage, set[Value]()
         if v.kind == "work" and v not in aliased and v not in block:
-            heir = next((w for w in heirs(step, n, last) if w not in aliased), None)
+            heir = next((w for w in heirs(step, n, last) if w in block), None)
             block[v] = arena.take(v.nbytes) if heir is None else block[heir]
             gone = set() if heir is None else {heir}
         for w in ending.get(n, ()):

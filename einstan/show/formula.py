@@ -52,6 +52,21 @@ def formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
     return run(Writer(words).write(node, tuple(letters), words.fixed.union(letters)))
 
 
+def sized_formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
+    """The same for a left side that says no sizes: they follow from tensors of the formula."""
+    written = formula(node, letters, words)
+    tensors = (e for e in ast.postorder(written) if isinstance(e, ast.Tensor | ast.Derivative) and not is_delta(e))
+    sized = {index.name for e in tensors for index in ast.indices_of(e)}
+    scope = words.fixed.union(letters)
+    missing = [(x, d) for x, d in zip(letters, node.shape, strict=True) if x not in sized]
+    ones = [one for x, d in missing for one in Writer(words).ones(x, d, scope)]
+    return times_ones(written, ones) if ones else written
+
+
+def is_delta(e: ast.Expr) -> bool:
+    return isinstance(e, ast.Tensor) and e.name == "delta"
+
+
 @dataclass(slots=True)
 class Writer:
     words: Vocabulary
@@ -271,6 +286,8 @@ class Writer:
             elif isinstance(like, Input | Name):
                 ones = ast.Power(self.part_of(like, letters, axis, at, end), ast.Number(Fraction(0)))
                 parts.append(times_ones(written, [ones]))
+            elif self.leaf_of_size(y.shape[axis]) is not None:
+                parts.append(times_ones(written, self.ones(letters[axis], y.shape[axis], scope, (at, end))))
             else:
                 parts.append(times_ones(written, self.ones(letters[axis], o.shape[axis], scope)))
             at = end
@@ -322,16 +339,22 @@ class Writer:
         name = WORDS.get(y.prim.name, y.prim.name)
         return ast.Call(name, (showing(body, own),), tuple(map(ast.Index, own)))
 
-    def ones(self, letter: str, d: Dim, scope: frozenset[str]) -> list[ast.Expr]:
-        """The factors of a 1[k] whose size follows from an input: `v[k]^0`, `T[A=0:1,k]^0 1[A]`."""
-        leaves = sorted((x for x in self.words.hints if isinstance(x, Input) and d in x.shape), key=lambda x: x.rank)
-        if not leaves:
+    def leaf_of_size(self, d: Dim) -> Input | Name | None:
+        """A tensor with an axis of this size, inputs first."""
+        named = (x for x in self.words.hints if isinstance(x, Input | Name) and x not in self.words.derivatives)
+        fitting = (x for x in named if d in x.shape)
+        return min(fitting, key=lambda x: (isinstance(x, Name), x.rank), default=None)
+
+    def ones(self, letter: str, d: Dim, scope: frozenset[str], part: tuple[Dim, Dim] | None = None) -> list[ast.Expr]:
+        """The factors of a 1[k] whose size follows from a tensor: `v[k]^0`, `T[A=0:1,k]^0 1[A]`; or of a part of it."""
+        leaf, taken = self.leaf_of_size(d), {x.lower() for x in scope}
+        if leaf is None:
             return [ast.Filled(1, (ast.Index(letter),))]
-        leaf, taken = leaves[0], {x.lower() for x in scope}
+        low, high = map(self.size, part) if part else (None, None)
         indices, sums = [], []
         for axis in range(leaf.rank):
             if axis == leaf.shape.index(d):
-                indices.append(ast.Index(letter))
+                indices.append(ast.Index(letter, low=low, high=high))
                 continue
             capital = fresh(self.words.hints[leaf][axis], taken).capitalize()
             taken.add(capital.lower())
