@@ -169,7 +169,10 @@ class Rows:
 
     def power(self, e: ast.Power) -> Pieces:
         yield from self.base(e.base)
-        yield from ("^{", *bare(e.exponent), "}")
+        if can_stand(e.exponent):
+            yield from ("^{", *bare(e.exponent), "}")
+        else:
+            yield from ("^", (e.exponent, Bind.POWER - 1))
 
     def base(self, e: Expr) -> Pieces:
         """TeX takes one superscript: a label and a power are kept apart."""
@@ -281,7 +284,7 @@ def has_line(e: Product, place: int) -> bool:
 
 
 def can_stand(e: Expr) -> bool:
-    """Above or below a line, where what sums a trace would be closed by brackets of its own."""
+    """In braces, which would close what sums a trace, as brackets do."""
     return is_one_factor(e) or not isinstance(e, Tensor | ast.Filled | ast.Derivative)
 
 

@@ -142,14 +142,14 @@ class Expressions(Names):
             raise self.error("A power directly after a derivative.", "Put the derivative in brackets.", caret.span)
         if isinstance(base, Product):
             base = Group(base, base.span)
-        braced = self.peek()
+        after = self.peek()
+        if isinstance(base, Tensor) and not base.indices and after.kind == NUMBER and self.peek(1).text == "_":
+            self.take()
+            raise self.unexpected("indices stand before a power", "", caret.span)
         exponent = yield self.expression(Bind.POWER - 1)
-        if isinstance(base, Tensor) and not base.indices and self.at("_") and braced.kind == NUMBER:
-            raise self.unexpected("the indices stand after a power", "", caret.span)
         if isinstance(exponent, Product):
             exponent = Group(exponent, exponent.span)
-        if braced.text == "{":
-            exponent = negative_number(exponent)
+        exponent = negative_number(exponent)
         return Power(base, exponent, join([base, exponent]))
 
     def compare(self, left: Expr) -> Steps:
@@ -328,6 +328,13 @@ class Expressions(Names):
             span,
         )
 
+    def higher_order(self, span: Span) -> EinstanSyntaxError:
+        return self.error(
+            "This reads as a derivative, and d has no order.",
+            r"Write \frac{\partial^2 L}{\partial w_{i} \partial w_{j}}, or ∂²L/∂w[i]∂w[j].",
+            span,
+        )
+
     def over(self, start: Token, order: int, numerator: Expr) -> Expr:
         """`/∂w[i]∂w[j]`, as many as the order."""
         if not self.skip("/"):
@@ -380,7 +387,7 @@ class Expressions(Names):
             above_, below_ = differentials(top), differentials(bottom)
             if len(above_) == len(below_) == 1:
                 return Derivative(above_[0], (below_[0],), span)
-            raise self.no_numerator(span)
+            raise self.no_numerator(span) if is_d(top) else self.higher_order(span)
         return Product((braced(top, top.span), braced(bottom, bottom.span)), (False, True), span)
 
 
@@ -419,7 +426,7 @@ def is_one_factor(e: Expr) -> bool:
 
 
 def negative_number(e: Expr) -> Expr:
-    """`x^{-1}` is x^-1."""
+    """`x^{-1}` and `x^(-1)` are x^-1."""
     body = e.body if isinstance(e, Group) else e
     lone = isinstance(body, Sum) and body.signs == (-1,) and isinstance(body.terms[0], Number)
     return Number(-body.terms[0].value, e.span) if lone else e  # type: ignore[attr-defined]

@@ -140,8 +140,7 @@ def scan(text: str) -> Iterator[Token]:
         for token in TOKENS[str(kind)](text, match):
             yield token._replace(spaced=True) if spaced else token
             spaced = False
-        if kind == "newline":
-            spaced = True
+        spaced = spaced or kind == "newline" or (match[0].startswith(r"\text") and match[0].endswith(" }"))
 
 
 def read_word(text: str, match: re.Match[str]) -> Iterator[Token]:
@@ -211,7 +210,10 @@ def greek(text: str, name: str, span: Span) -> str:
 
 def unknown_command(text: str, name: str, span: Span) -> EinstanSyntaxError:
     if name in words.STYLES | words.ACCENTS:
-        message, repair = "is followed by one name in braces", f"write \\{name}{{x}}_i, with the indices outside"
+        message, repair = (
+            "is followed by one name in braces",
+            f"write \\{name}{{x}}_i, the indices outside, and leave sentences out",
+        )
     elif name in words.NO_INDEX_FORM:
         message, repair = "has no meaning in index notation", words.NO_INDEX_FORM[name]
     else:
