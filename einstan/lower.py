@@ -61,7 +61,13 @@ class Lowering:
     checked: Checked
     scope: Scope
     derivatives: dict[Node, DerivativeLeaf]
+    first: Axes = ()  # indices that come first wherever they are free, so that the order of operands leaves no trace
     values: dict[int, Value] = field(default_factory=dict)
+
+    def axes(self, e: ast.Expr) -> Axes:
+        """The free indices of an expression in the order of its axes."""
+        free = self.scope.axes[id(e)]
+        return (*(x for x in self.first if x in free), *(x for x in free if x not in self.first))
 
     def leaf(self, name: str) -> Node:
         return leaf(self.checked, name)
@@ -69,7 +75,7 @@ class Lowering:
     def closed(self, e: ast.Expr) -> Value:
         """The value as an operand of anything but a product: repeated names are a diagonal or a trace."""
         value = self.values[id(e)]
-        axes = tuple(self.scope.axes[id(e)])
+        axes = self.axes(e)
         if value.axes == axes:
             return value
         return Value(einsum([value.node], [value.axes], axes), axes)
@@ -92,8 +98,8 @@ def leaf(checked: Checked, name: str) -> Node:
 def lower_definition(checked: Checked, name: str, derivatives: dict[Node, DerivativeLeaf]) -> Node:
     """The body of a defined name, its axes in the order of the target's."""
     definition = checked.definitions[name]
-    value = lower_expr(checked, checked.scopes[id(definition.body)], definition.body, derivatives)
-    target = [index.name for index in definition.target.indices or ()]
+    target = tuple(index.name for index in definition.target.indices or ())
+    value = lower_expr(checked, checked.scopes[id(definition.body)], definition.body, derivatives, target)
     return pattern(value.node, value.axes, target, dict(zip(target, checked.shapes[name], strict=True)))
 
 
@@ -102,19 +108,21 @@ def lower_facts(checked: Checked) -> tuple[tuple[Node, Node], ...]:
     found = []
     for fact in checked.facts:
         left = lower_expr(checked, checked.scopes[id(fact.left)], fact.left, {})
-        right = lower_expr(checked, checked.scopes[id(fact.right)], fact.right, {})
+        right = lower_expr(checked, checked.scopes[id(fact.right)], fact.right, {}, left.axes)
         sizes = dict(zip(left.axes, left.node.shape, strict=True))
         if set(right.axes) <= set(left.axes):
             found.append((left.node, pattern(right.node, right.axes, left.axes, sizes)))
     return tuple(found)
 
 
-def lower_expr(checked: Checked, scope: Scope, root: ast.Expr, derivatives: dict[Node, DerivativeLeaf]) -> Value:
-    """The value of a checked expression, its axes in order of first appearance.
+def lower_expr(
+    checked: Checked, scope: Scope, root: ast.Expr, derivatives: dict[Node, DerivativeLeaf], first: Axes = ()
+) -> Value:
+    """The value of a checked expression, its axes in the order of `first`, the others by first appearance.
 
     Derivatives become leaves; what they stand for is added to `derivatives`.
     """
-    lowering = Lowering(checked, scope, derivatives)
+    lowering = Lowering(checked, scope, derivatives, first)
     for e in ast.postorder(root):
         lowering.values[id(e)] = LOWER[type(e)](lowering, e)
     return lowering.closed(root)
@@ -173,7 +181,7 @@ def lower_derivative(lo: Lowering, e: ast.Derivative) -> Value:
     above = e.numerator.indices or () if isinstance(e.numerator, ast.Tensor) else tuple(map(ast.Index, top.axes))
     indices = [*above, *(index for d in e.denominators for index in d.indices or ())]
     if len(indices) < node.rank:  # the head of a claim, written without indices
-        return Value(node, tuple(lo.scope.axes[id(e)]))
+        return Value(node, lo.axes(e))
     return indexed(lo, node, indices)
 
 
@@ -207,39 +215,39 @@ def lower_product(lo: Lowering, e: ast.Product) -> Value:
     """Factors over their labels; what the checker says is summed is absent from the output."""
     factors = [lo.values[id(f)] for f in e.factors]
     nodes = [power(f.node, -1) if divides else f.node for f, divides in zip(factors, e.divides, strict=True)]
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     return Value(einsum(nodes, [f.axes for f in factors], axes), axes)
 
 
 def lower_odot(lo: Lowering, e: ast.Odot) -> Value:
     parts = [lo.closed(f) for f in e.factors]
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     return Value(einsum([p.node for p in parts], [p.axes for p in parts], axes), axes)
 
 
 def lower_sum(lo: Lowering, e: ast.Sum) -> Value:
-    axes, sizes = lo.scope.axes[id(e)], tuple(lo.scope.axes[id(e)].values())
-    nodes = lo.aligned_all(e.terms, tuple(axes))
-    return Value(add(zip(e.signs, nodes, strict=True), sizes), tuple(axes))
+    axes = lo.axes(e)
+    nodes = lo.aligned_all(e.terms, axes)
+    return Value(add(zip(e.signs, nodes, strict=True), tuple(lo.scope.axes[id(e)][x] for x in axes)), axes)
 
 
 def lower_power(lo: Lowering, e: ast.Power) -> Value:
     """A constant rational exponent is a parameter; any other an argument."""
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     base, exponent = lo.aligned_all(e.children, axes)
     constant = number_of(exponent)
     return Value(POWER(base, exponent) if constant is None else power(base, constant), axes)
 
 
 def lower_compare(lo: Lowering, e: ast.Compare) -> Value:
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     return Value(COMPARISONS[e.op](*lo.aligned_all(e.children, axes)), axes)
 
 
 def lower_concat(lo: Lowering, e: ast.Concat) -> Value:
     """Parts share all axes but the joined one, whose sizes are their own."""
     joined = e.index.name
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     shared = {name: d for p in e.parts for name, d in lo.scope.axes[id(p)].items() if name != joined}
     nodes = [lo.aligned(p, axes, shared) for p in e.parts]
     return Value(concat(nodes, axes.index(joined)), axes)
@@ -263,13 +271,13 @@ def lower_along(lo: Lowering, e: ast.Call) -> Value:
     value = lo.closed(argument)
     lead = tuple(name for name in value.axes if name not in along)
     node = ALONG[e.name](pattern(value.node, value.axes, lead + along, {}), len(along))
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     shown = lead + along if node.rank == value.node.rank else lead
     return Value(pattern(node, shown, axes, {}), axes)
 
 
 def lower_entrywise(lo: Lowering, e: ast.Call) -> Value:
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     args = lo.aligned_all(e.args, axes)
     if not e.primes:
         return Value(entrywise(lo, e.name, args), axes)
@@ -304,7 +312,7 @@ def formula_value(formula: Formula, args: Sequence[Node]) -> Node:
 def lower_opaque(lo: Lowering, e: ast.Call) -> Value:
     """f(x[i]) entry by entry, f[j](Z[i,K]) along all open K, loss(X, Y) of whole tensors; a derivative shows what
     it was taken by after the new axes: f'[j,k](Z[i,K])."""
-    axes = tuple(lo.scope.axes[id(e)])
+    axes = lo.axes(e)
     along = tuple(index.name for index in e.along or ())
     lead = tuple(name for name in axes if name not in along)
     sizes = {name: d for a in e.args for name, d in lo.scope.axes[id(a)].items()}

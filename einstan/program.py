@@ -164,8 +164,8 @@ class Program:
             if form.scope is None:
                 nodes.append(None)
                 continue
-            value = lower_expr(checked, form.scope, tree, self.derivatives)
             first = first or form.axes
+            value = lower_expr(checked, form.scope, tree, self.derivatives, tuple(first))
             nodes.append(simplify([pattern(value.node, value.axes, tuple(first), first)])[0])
         return tuple(nodes)
 

@@ -229,3 +229,19 @@ def test_a_formula_with_a_derivative_in_it_is_differentiated(wrt: str, chain) ->
     np.testing.assert_allclose(slope.run(x=x), 36 * y**3 * chain(y), rtol=1e-12)
     read = es.parse(f"{q}\n{line.replace(f'∂m/∂{wrt}', 'printed')}")
     np.testing.assert_allclose(read.run("printed", x=x), 36 * y**3 * chain(y), rtol=1e-12)
+
+
+SHUFFLED = [
+    ("X[b,K] W[K,j] + c[j]", "c[j] + W[K,j] X[b,K]"),
+    ("tanh(c[j] + X[b,j])", "tanh(X[b,j] + c[j])"),
+    ("2 (c[j] + X[b,j])^2 d[b]", "d[b] (X[b,j] + c[j])^2 * 2"),
+    ("softmax[j](c[j] + X[b,j])", "softmax[j](X[b,j] + c[j])"),
+    ("sum[k](tanh(c[k] + M[j,k])) + d[b]", "d[b] + sum[m](tanh(M[j,m] + c[m]))"),
+    ("[c[K] d[b], X[b,K]]_K V[K,j]", "V[K,j] [c[K] d[b], X[b,K]]_K"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SHUFFLED)
+@pytest.mark.parametrize("target", ["Z[b,j]", "Z[j,b]"])
+def test_the_order_of_operands_leaves_no_trace(one: str, other: str, target: str) -> None:
+    assert es.parse(f"{target} = {one}")["Z"].node is es.parse(f"{target} = {other}")["Z"].node
