@@ -248,6 +248,10 @@ def of_along(r: Reader, e: Call) -> Axes:
         raise r.error(
             EinstanSyntaxError, f"{e.name} acts entry by entry.", f"Write {e.name}(...) without indices.", e.name_span
         )
+    if not along:
+        raise r.error(
+            EinstanSyntaxError, f"{e.name}[] does not say along which index.", f"Write {e.name}[k](...).", e.name_span
+        )
     if len(e.args) != 1 or e.primes or any(i.low is not None for i in along):
         raise r.error(
             EinstanSyntaxError, f"{e.name}[k] has one argument and no prime.", f"Write {e.name}[k](x[k]).", e.span
