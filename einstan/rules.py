@@ -45,6 +45,7 @@ ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
 EVEN = (COS, COSH, ABS, LOGCOSH)
 DECIDE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN, UNIT))  # infinite or nan at finite points
+RISK_DEPTH = 5  # levels of a factor that are looked through: w a^(b-1) in a choice, with its coefficient
 
 
 @law(Einsum)
@@ -213,7 +214,7 @@ def guard_product(e: Einsum) -> Node | None:
         movable = [
             n
             for n in range(len(e.operands))
-            if n != k and set(e.labels[n]) <= set(own) and len(set(own)) == len(own) and risky(e.operands[n])
+            if n != k and set(e.labels[n]) <= set(own) and len(set(own)) == len(own) and movable_into(e, k, n)
         ]
         if not movable:
             continue
@@ -226,9 +227,25 @@ def guard_product(e: Einsum) -> Node | None:
     return None
 
 
+def movable_into(e: Einsum, k: int, n: int) -> bool:
+    """What can be infinite has to be guarded by operand k; what is entry by entry beside it costs nothing to move."""
+    alike = set(e.labels[n]) == set(e.labels[k]) <= set(e.out)
+    return alike or risky(e.operands[n])
+
+
 def risky(node: Node) -> bool:
-    """Whether the value, or a term of it, can be infinite or nan where its arguments are finite."""
-    return any(unbounded(n) for n in (node, *node.operands, *split(node)[1].operands))
+    """Whether the value, or a term, factor or choice in it, can be infinite or nan where its arguments are finite."""
+    level = [node]
+    for _ in range(RISK_DEPTH):
+        if any(unbounded(n) for n in level):
+            return True
+        level = list(dict.fromkeys(o for n in level if n is node or transparent(n) for o in n.operands))
+    return False
+
+
+def transparent(node: Node) -> bool:
+    """Whether an infinite operand can show."""
+    return isinstance(node, Add | Einsum) or (isinstance(node, Call) and node.prim is WHERE)
 
 
 def unbounded(node: Node) -> bool:

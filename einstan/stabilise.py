@@ -71,7 +71,7 @@ def log_of_exponentials(node: Node) -> Node | None:
     coef, core = split(node)
     if coef.rational <= 0:
         return None
-    if isinstance(core, Add):
+    if isinstance(core, Add) and core.operands:
         return log_of_terms([(coef * c, o) for c, o in core.terms], node)
     found = log_of_one(core)
     return found if found is None or coef.is_one else plus(found, log_of_number(coef, node))
@@ -89,7 +89,7 @@ def log_of_one(node: Node) -> Node | None:
 
 
 def log_of_terms(terms: Sequence[tuple[Coef, Node]], like_: Node) -> Node | None:
-    """log(1 + rest) is softplus(log(rest)); other sums pair by pair."""
+    """log(1 + rest) is softplus(log(rest)), log(exp(u) + exp(-u)) is log(2 cosh(u)); other sums pair by pair."""
     logs: list[Node] = []
     for coef, term in terms:
         found = log_of_one(term) if coef.rational > 0 else None
@@ -98,6 +98,8 @@ def log_of_terms(terms: Sequence[tuple[Coef, Node]], like_: Node) -> Node | None
         logs.append(found if coef.is_one else plus(found, log_of_number(coef, like_)))
     zero = zeros(like_.shape)
     rest = [u for u in logs if u is not zero]
+    if len(logs) == 2 and logs[0] is scale(-1, logs[1]):
+        return plus(LOGCOSH(logs[0]), LOG(like(like_, 2)))
     total = reduce(LOGADDEXP, rest)
     return total if len(rest) == len(logs) else SOFTPLUS(total)
 
