@@ -5,8 +5,9 @@ derivatives of every order follow. A Python callable stays a call, and so does e
 its own under the notation's spelling: `{"f": np.tanh, "f'": lambda x: 1 - np.tanh(x) ** 2}`, `"f'[2]"`, `"f''[1,2]"`.
 
 How they are called. Entry by entry: arrays of one shape, for a result of that shape. Row-wise: every array has the
-axes that only ride along first, then those that the function sees; the result has the axes that ride along, then the
-new ones, then in a derivative those seen of what it is taken by. Whole tensors: the same without axes that ride along.
+axes that only ride along first, in the order of the left side, then those that the function sees; the result has the
+axes that ride along, then the new ones, then in a derivative those seen of what it is taken by. Whole tensors: the
+same without axes that ride along.
 `f[j](Z[i,K])` is f(Z[i,k]) -> [i,j], its derivative f'(Z[i,k]) -> [i,j,k]; `loss'[2]` of `loss(X[:], Y[:])` is
 (X, Y) -> axes of Y. Arrays can't be written; results are copied; their dtype is that of the kernel's functions.
 """

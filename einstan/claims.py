@@ -141,7 +141,7 @@ def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
     free = iter(x for x in HELPERS if x not in leaves and x not in program.words)
 
     def named(node: Node) -> Node:
-        if isinstance(base_leaf(node), Input | Name):
+        if isinstance(seen_leaf(node), Input | Name):
             return node
         name = next(free)
         leaves[name], bodies[name] = name_(name, node.shape), node
@@ -166,6 +166,14 @@ def base_leaf(node: Node) -> Node:
     return node
 
 
+def seen_leaf(node: Node) -> Node:
+    """What an argument of an opaque function is of: transposed, or the same for every row."""
+    if isinstance(node, Einsum) and node.is_pattern and node.operands and len(set(node.out)) == node.rank:
+        (own,), (leaf,) = node.labels, node.operands
+        return leaf if len(set(own)) == len(own) else node
+    return node
+
+
 def known_slopes(
     leaf: Node, body: Node, derivatives: dict[Node, tuple[str, str]], bodies: Mapping[Node, Node]
 ) -> dict[Node, Node]:
@@ -181,7 +189,7 @@ def known_slopes(
     inner = body.labels[0] if isinstance(body, Einsum) else own
     found = {}
     for k, argument in enumerate(y.operands):
-        z = base_leaf(argument)
+        z = seen_leaf(argument)
         if any(z in toposort([o], bodies) for n, o in enumerate(y.operands) if n != k):
             continue
         slope = OPAQUE(*y.operands, params=(name, lead, new, (k,)))

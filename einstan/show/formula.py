@@ -20,6 +20,7 @@ from ..prims.shape import CONCAT, PART
 from ..recursion import Recursive, run
 from ..rules import repeated_axes
 from ..syntax import ast
+from ..syntax.words import FUNCTIONS
 from .spelling import bracket_chain, bracket_compare, bracket_product, bracket_sum, decimal, occurrences, raised, shown
 
 ALPHABET = tuple("ijklmnpqrstuvwabcdefgh")
@@ -55,16 +56,18 @@ def formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
 def sized_formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
     """The same for a left side that says no sizes: they follow from tensors of the formula."""
     written = formula(node, letters, words)
-    tensors = (e for e in ast.postorder(written) if isinstance(e, ast.Tensor | ast.Derivative) and not is_delta(e))
-    sized = {index.name for e in tensors for index in ast.indices_of(e)}
+    sized = {index.name for e in ast.postorder(written) if says_sizes(e) for index in ast.indices_of(e)}
     scope = words.fixed.union(letters)
     missing = [(x, d) for x, d in zip(letters, node.shape, strict=True) if x not in sized]
     ones = [one for x, d in missing for one in Writer(words).ones(x, d, scope)]
     return times_ones(written, ones) if ones else written
 
 
-def is_delta(e: ast.Expr) -> bool:
-    return isinstance(e, ast.Tensor) and e.name == "delta"
+def says_sizes(e: ast.Expr) -> bool:
+    """A tensor, and an opaque function with new axes."""
+    if isinstance(e, ast.Call):
+        return e.name not in FUNCTIONS
+    return isinstance(e, ast.Derivative) or (isinstance(e, ast.Tensor) and e.name != "delta")
 
 
 @dataclass(slots=True)
@@ -376,8 +379,9 @@ class Writer:
 
     def argument(self, o: Node, lead: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         """What an opaque function is given: `X[:]`, or an expression whose capitals show in the order of its axes."""
-        if not lead and o.rank and isinstance(o, Input | Name) and o not in self.words.derivatives:
-            return ast.Tensor(o.name, None)
+        whole = whole_leaf(o, len(lead))
+        if whole is not None and whole not in self.words.derivatives:
+            return ast.Tensor(whole.name, None)
         taken = {x.lower() for x in scope}
         seen: list[str] = []
         for hint in self.hints(o)[len(lead) :]:
@@ -488,6 +492,14 @@ def runs_along(y: Call) -> set[int]:
     (n,) = y.params
     assert isinstance(n, int)
     return {n} if y.prim is CONCAT else set(range(y.rank - n, y.rank))
+
+
+def whole_leaf(node: Node, lead: int) -> Input | Name | None:
+    """The leaf that an argument of an opaque function is, all of it and for every row the same."""
+    if isinstance(node, Einsum) and node.is_pattern and node.operands and len(set(node.out)) == node.rank:
+        (own,), (leaf,) = node.labels, node.operands
+        return whole_leaf(leaf, 0) if node.out[lead:] == own else None
+    return node if isinstance(node, Input | Name) and node.rank and not lead else None
 
 
 def done(expr: ast.Expr) -> Recursive[ast.Expr]:
