@@ -151,16 +151,32 @@ def test_align() -> None:
     ])  # fmt: skip
 
 
+WRITABLE = (
+    "begin end text mathrm operatorname mathbb mathbf hat tanh exp log sin cos tan sinh cosh max min arcsin arccos arctan "
+    "sqrt frac partial sum prod odot cdot sigma delta pi left right le ge"
+)
+
+
 def test_only_closed_vocabulary_comes_out() -> None:
     """Every command that any model or random program writes is in this list; no raw character of TeX is."""
     written = [latex_module(parse_module(m.text)) for m in MODELS]
     written += [latex_module(parse_module(program(seed).text())) for seed in range(50)]
     commands = {c for text in written for c in re.findall(r"\\[a-zA-Z]+", text)}
-    assert commands <= set(
-        r"\begin \end \text \mathrm \operatorname \mathbb \mathbf \hat \tanh \exp \log \sin \cos \tan \sinh \cosh \max "
-        r"\min \arcsin \arccos \arctan \sqrt \frac \partial \sum \prod \odot \cdot \sigma \delta \pi \left \right \le \ge".split()
-    )  # fmt: skip
+    assert commands <= {f"\\{word}" for word in WRITABLE.split()}
     assert not any(re.search(r"[$#%~\"]", text) for text in written)
+
+
+BRACES = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+
+
+def test_one_script_of_each_kind() -> None:
+    """TeX refuses x_{i}_{j}, x^{a}^{b} and x'_{i}^{a}."""
+    texts = [es.parse(m.text).latex() for m in SMALL] + [
+        latex_module(parse_module(program(seed).text())) for seed in range(100)
+    ]
+    texts += [latex_expr(parse_expression(text, labels="fg")) for text in NOTATION]
+    twice = re.compile(rf"_{BRACES}(?:\^{BRACES})?_|\^{BRACES}(?:_{BRACES})?\^|'(?:_{BRACES})\^")
+    assert not [found for text in texts if (found := twice.search(text))]
 
 
 def test_growth() -> None:
