@@ -87,8 +87,16 @@ class Names(Cursor):
         return found.listed and self.tokens[self.place - 1].text != "]"
 
     def subscripted(self, found: Name) -> Name:
+        start = self.peek()
         if word := self.subscript_label():
             label, primes = word
+            if found.label:
+                raise self.error(
+                    "A name has one label subscript.",
+                    "Write them as one: Z_{fg}.",
+                    found.span,
+                    self.since(start),
+                )
             return replace(found, label=found.label + label, primes=found.primes + primes, span=self.since(found.token))
         self.one_list(found)
         indices = self.subscript()

@@ -1,0 +1,178 @@
+"""What einstan promises about texts, sizes, growth, arrays and processes, and the tests that hold each promise."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "einstan"
+
+TEXT = {
+    "nothing that a user writes reaches eval, exec, getattr, sympify or an import": (
+        "test_promises.test_only_our_own_source_is_executed",
+        "test_hostile.test_short_texts",
+    ),
+    "generated source has names from counters and operators of a table; user names are escaped": (
+        "test_hostile.test_a_name_is_only_a_name",
+        "test_hostile.test_a_defined_name_and_an_index_are_only_names",
+        "test_emit.test_names_come_from_counters_and_the_table",
+        "test_emit.test_user_names_are_escaped",
+    ),
+    "LaTeX output is escaped": ("test_latex.test_only_closed_vocabulary_comes_out",),
+    "any text parses or raises an EinstanError with a position and a short message": (
+        "test_hostile.test_short_texts",
+        "test_hostile.test_mutated_texts",
+        "syntax.test_parser.test_any_text_parses_or_is_refused_with_a_place",
+        "syntax.test_parser.test_any_characters",
+    ),
+    "in time linear in its length": ("test_hostile.test_floods", "test_hostile.test_a_megabyte_takes_linear_time"),
+    "default limits, each settable": (
+        "test_hostile.test_a_text_over_the_limits_is_refused_at_once",
+        "test_hostile.test_limits_are_settable",
+    ),
+    "flat sums and products of 100,000 terms": (
+        "syntax.test_parser.test_growth",
+        "test_growth.test_flat_sums_and_products",
+    ),
+    "at most 400 digits, overflow is an error, 9^9^9 is not evaluated": (
+        "syntax.test_lexer.test_errors",
+        "test_hostile.test_powers_of_numbers_are_not_written_out",
+        "test_hostile.test_numbers_at_the_edges_of_float64",
+        "test_ir.test_numbers_past_400_digits_stay_unfolded",
+    ),
+    "NUL, zero-width, bidi characters are errors": ("test_hostile.test_what_can_not_be_seen_is_an_error",),
+    "two names that are equal after NFKC are one": ("test_hostile.test_names_equal_in_normal_form_are_one",),
+    "closed table of commands; 2 3 is an error; an unknown command is named": (
+        "syntax.test_lexer.test_errors",
+        "syntax.test_parser.test_errors",
+        "syntax.test_latex_forms.test_refuses",
+    ),
+}
+
+SIZES = {
+    "all sizes are checked before any backend is called": ("test_growth.test_sizes_are_checked_before_anything_runs",),
+    "a shared label never has two sizes; 1 does not stretch": (
+        "test_growth.test_sizes_are_checked_before_anything_runs",
+        "test_kernel.test_sizes_that_do_not_fit",
+    ),
+    "empty axes: sums are 0, products 1": (
+        "test_growth.test_sums_over_nothing_are_0_and_products_1",
+        "test_random_programs.test_random_program_with_empty_axes",
+    ),
+    "max, min, mean, softmax over nothing are errors": ("test_growth.test_extremes_and_means_over_nothing_are_errors",),
+    "more than 52 labels, 63 operands, 1,000-operand chains": ("test_growth.test_chains_of_any_length",),
+    "no intermediate of rank over 64 when another exists": (
+        "test_growth.test_no_intermediate_has_more_axes_than_arrays_can_have",
+    ),
+    "nothing starts that cannot end": (
+        "test_order.test_a_thousand_operands_in_seconds",
+        "test_order.test_many_labels_on_a_hub_end",
+    ),
+}
+
+GROWTH = {
+    "no recursion on depth": (
+        "test_growth.test_no_stage_recurs_on_the_depth_of_names",
+        "test_growth.test_no_stage_recurs_on_the_depth_of_brackets",
+        "test_ir.test_depth_is_bounded_by_memory_alone",
+    ),
+    "f = sin(f) cos(f) two hundred times: linear, Hessian too": (
+        "test_growth.test_derivatives_of_shared_formulas_grow_linearly",
+        "test_growth.test_printed_derivatives_of_shared_formulas_grow_linearly",
+        "test_growth.test_two_hundred_shared_levels_are_right",
+    ),
+    "no law expands, except over terms with different deltas": (
+        "test_rules.test_distribution_only_over_different_deltas",
+        "test_rules.test_shared_products_are_not_flattened",
+    ),
+    "same text, same object, same source, in every process": (
+        "test_processes.test_every_process_says_the_same",
+        "test_ir.test_digests_do_not_depend_on_the_process",
+    ),
+    "normal form independent of order, names, schedule": (
+        "test_ir.test_operand_order_and_label_names_do_not_matter",
+        "test_ir.test_interning_from_many_threads_gives_one_object",
+        "test_claims.test_shuffled_statements_give_the_same_objects",
+    ),
+}
+
+ARRAYS = {
+    "every layout gives the result of a contiguous copy; np.matrix counts as an array": (
+        "test_processes.test_any_layout_gives_what_a_contiguous_copy_gives",
+        "test_processes.test_zero_strides",
+    ),
+    "inputs are never written; results share no memory": (
+        "test_processes.test_inputs_are_not_written_and_results_are_nobody_elses",
+        "test_kernel.test_results_share_no_memory_with_anything",
+    ),
+    "masked, sparse, object arrays are refused": (
+        "test_processes.test_what_is_no_array_of_numbers_is_refused",
+        "test_kernel.test_sparse_arrays_are_refused",
+    ),
+    "k.into may overlap operands": ("test_kernel.test_into_may_overlap_the_inputs",),
+    "shapes and dtypes are guarded on every call; other sizes replan": (
+        "test_kernel.test_sizes_that_do_not_fit",
+        "test_kernel.test_other_sizes_and_dtypes_replan",
+    ),
+    "kernels are immutable and may be called from many threads": (
+        "test_kernel.test_kernels_can_not_be_changed",
+        "test_processes.test_many_threads_get_the_same_bits",
+        "test_processes.test_programs_are_read_and_derived_in_threads",
+    ),
+    "programs and kernels pickle by value, without code objects": (
+        "test_processes.test_pickles_of_another_process_are_the_same_objects",
+        "test_processes.test_pickles_hold_no_code",
+    ),
+    "an interrupt, a MemoryError or a backend's exception leaves everything usable": (
+        "test_processes.test_a_failure_at_any_step_leaves_the_kernel_usable",
+        "test_processes.test_a_failure_while_a_plan_is_made_leaves_everything_usable",
+    ),
+    "warnings of numpy are not scattered; check_finite reports": (
+        "test_kernel.test_no_warnings_are_scattered_and_the_error_state_stays",
+        "test_kernel.test_check_finite_names_the_result",
+    ),
+    "bit-equal results for one plan and thread count": ("test_kernel.test_results_are_bit_equal",),
+}
+
+PROMISES = {**TEXT, **SIZES, **GROWTH, **ARRAYS}
+
+
+def functions(module: str) -> set[str]:
+    path = HERE.joinpath(*module.split(".")).with_suffix(".py")
+    return {node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_the_tests_of_a_promise_exist(promise: str) -> None:
+    for test in PROMISES[promise]:
+        module, _, name = test.rpartition(".")
+        assert name in functions(module), f"{module} has no {name}"
+
+
+RUNS_TEXT = frozenset(
+    "eval exec compile __import__ import_module sympify parse_expr lambdify literal_eval loads".split()
+)
+ALLOWED = {("emit.py", "exec"), ("emit.py", "compile"), ("cli.py", "loads")}  # our own source; JSON
+
+
+def test_only_our_own_source_is_executed() -> None:
+    """No call of anything that runs a text but in emit; getattr has a literal, or a name from a literal table."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                free = isinstance(node.func, ast.Name) or called in RUNS_TEXT - {"compile"}
+                if called in RUNS_TEXT and free:
+                    found.add((path.name, called))
+                if called == "getattr" and not is_literal(node.args[1], path):
+                    found.add((path.name, ast.unparse(node)))
+    assert found <= ALLOWED
+
+
+def is_literal(e: ast.expr, path: Path) -> bool:
+    """A text written there, or the loop variable of a table beside it, in modules that users' words do not reach."""
+    return isinstance(e, ast.Constant) or path.name in ("numpy.py", "testing.py", "cli.py")
