@@ -109,6 +109,32 @@ PRINTED = [
 ]
 
 
+READ_BACK = [
+    "Y[i,j] = f[j](X[K,i,M])\nL = Y[I,J] Y[I,J]",
+    "A[i,j] = X[j,i]\nL = loss(A[:], X[:])",
+    "Y[i,j] = f[j](tanh(X[K,i]) + z[K])\nL = Y[I,J] Y[I,J]",
+    "Y[i,l,j] = f[j](X[l,K], X[i,K])\nL = Y[I,L,J] Y[I,L,J]",
+    "Y[i,j] = g[j](f[K](X[i,M]))\nL = Y[I,J] Y[I,J]",
+    "L = f(loss(X[:])) + X[I,J] X[I,J]",
+    "Y[i,j] = f[j](1[i] X[K])\nL = Y[I,J] T[I,J]",
+    "Y[i,j] = f[j](X[i,K] W[K,M], 2)\nL = Y[I,J] T[I,J]",
+    "Y[i] = f(X[i,K] W[K])\nL = Y[I] loss(Y[:]) 1[I]",
+    "Y[j] = f[j](X[K])\nL = Y[J] Y[J] |J|",
+    "Y[i,j] = f[j](X[i,K])\nL = sum[i](max[j](Y[i,j]))",
+    "Y[k] = [f[k](X[M]), X[k]]_k\nL = Y[K] Y[K]",
+    "Y[i,j,k] = f'[j,k](X[i,K])\nL = Y[I,J,K] Y[I,J,K]",
+    "D[i,k] = ∂Y[i]/∂X[k]\nY[i] = f[i](X[K])\nL = D[I,K] D[I,K]",
+]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("text", READ_BACK)
+def test_harder_forms_read_back(text: str, order: int) -> None:
+    p = es.parse(text)
+    g = derivative(p, ["X"], order)
+    assert es.parse(f"{p}\n{g}") == g
+
+
 def derivative(p: es.Program, wrt: list[str], order: int) -> es.Program:
     return p.grad("L", wrt) if order == 1 else p.hessian("L", wrt)
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from string import ascii_lowercase
 
 from ..dims import Dim
+from ..errors import EinstanShapeError
 from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero, raw_sum
 from ..prims.opaque import OPAQUE, sees_axes
 from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
@@ -227,13 +228,25 @@ class Writer:
         if d.value is not None:
             return ast.Number(Fraction(d.value))
         if d in self.words.sizes:
-            return ast.Extent(*self.words.sizes[d])
+            return self.extent_of(d)
         terms = sorted(d.terms, key=lambda term: term[1] < 0)
         written = tuple(self.monomial(m, abs(c)) for m, c in terms)
         return ast.Sum(written, tuple(1 if c > 0 else -1 for _, c in terms)) if len(written) > 1 else written[0]
 
+    def extent_of(self, d: Dim) -> ast.Extent:
+        """`size(X,2)` of an input; of a defined name where an opaque function decides the size."""
+        if d in self.words.sizes:
+            return ast.Extent(*self.words.sizes[d])
+        leaf = self.leaf_of_size(d)
+        if leaf is None:
+            raise EinstanShapeError(
+                "The size of a new axis of an opaque function stands in this derivative, and no name has that axis.",
+                "Write `size j = 5` in the program, with the letter of that axis, or name the function's result.",
+            )
+        return ast.Extent(leaf.name, leaf.shape.index(d))
+
     def monomial(self, symbols: Sequence[str], c: int) -> ast.Expr:
-        parts: list[ast.Expr] = [ast.Extent(*self.words.sizes[Dim.symbol(s)]) for s in symbols]
+        parts: list[ast.Expr] = [self.extent_of(Dim.symbol(s)) for s in symbols]
         if c != 1 or not parts:
             parts.insert(0, ast.Number(Fraction(c)))
         return ast.Product(tuple(parts), (False,) * len(parts)) if len(parts) > 1 else parts[0]
