@@ -136,7 +136,8 @@ class Rows:
             opening, closing = self.brackets(e)
             slot = f"[{','.join(str(n + 1) for n in e.slots)}]" if e.slots else ""
             apart = "{}" if "_" in e.name and e.name not in words.FUNCTIONS and e.along else ""
-            yield f"{self.function(e)}{slot}{apart}{listed(e.along or ())}{opening}"
+            along = "" if e.along is None else listed(e.along) or "[]"
+            yield f"{self.function(e)}{slot}{apart}{along}{opening}"
             yield from text.joined(e.args, ", ")
             yield closing
 
