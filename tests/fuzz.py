@@ -251,7 +251,11 @@ def unlike(p: es.Program, written: str, form: str) -> str:
 
 def derived(p: es.Program, random: Random) -> str:
     """A gradient or Jacobian is printed, and reads back after its program."""
-    of, wrt = random.choice(p.names), random.choice([*p.inputs, *p.names])
+    return unread(p, random.choice(p.names), random.choice([*p.inputs, *p.names]))
+
+
+def unread(p: es.Program, of: str, wrt: str) -> str:
+    """Why the printed derivative is not read again; empty where it is, or where there is none."""
     try:
         g = p.jacobian(of, wrt)
         lines = str(g)

@@ -182,7 +182,9 @@ FLOODS: dict[str, Callable[[int], str]] = {
         "\\frac{", "\\frac{1}{", "\\sqrt{", "\\left(", "\\hat{", "\\hat", "\\mathrm{",
         "\\begin{bmatrix}", "\\sum_", "\\sum_i ", "x_{", "x^{", "x[", "f(", "sum[i](", "∂(", "∂x/∂", "d(", "2^", "- ",
         "[x,", "|x", "^{(", "_{i", "x'", "$x$", "y = x;", "\\\\", "\\,", "label a;", "claim ", "e\u0301", "ﬃ",
-        "1e", "1.", "x=", "x==", "x<", "1[", "δ_{", "log_softmax", "#\n", "% \n", "\u202e", "\ud800", "\x00", "\u0323\u0301",
+        "1e", "1.", "x=", "x==", "x<", "1[", "δ_{", "log_softmax", "#\n", "% \n",
+        "\u202e", "\ud800", "\x00", "\u0323\u0301", "\\[", "\\(", "\\begin{align}", "\\end{align}", "&", "\\label{",
+        "{ }", "\\hat{\\mathbf{", "\\hat{x}", "\\mathrm{x}_", "x^{(m)}", "\\left", "\\\\[",
     )},
     "digits": repeated("1", "y = 0."),
     "digits as superscripts": repeated("⁹", "y = x"),
@@ -216,7 +218,23 @@ FLOODS: dict[str, Callable[[int], str]] = {
 }  # fmt: skip
 """One thing over and over: about so many characters."""
 
-FOUND: tuple[str, ...] = ()
+FOUND = (
+    "y = 10^400",
+    "y[i] = 10^400 a[i,K] b[K]",
+    "y = 1e300 * 1e300",
+    "y = (-1)^0.5",
+    "y delta[i] = 0",
+    "y = delta[I] x[I]",
+    "y = " + "-" * 1_200 + "x",
+    "y = x^--2 + ++-x * -+-x",
+    "y = sum[](x)",
+    "y = softmax[](x)",
+    "label f, g; y = Z_g_f",
+    "label f, g; Z_g_f(a[i]) = h",
+    "y[p] = [T[p], g[p]]_p",
+    "y[p] = A[M,Q] v[M] 1[Q] [T[p=1:2], g[p]]_p",
+    "Z[i] = A[i]; Y[l] = x[l=1:3]/B[l=2:4]; L = Z[I] log_softmax[I](y[I]) norm[R](∂²Y[R]/∂B[Q]∂B[Q] u[I=0:2])",
+)
 """What the fuzzer found."""
 
 HOSTILE = (*INJECTIONS, *FOUND)

@@ -7,6 +7,7 @@ import re
 import time
 import tokenize
 from contextlib import suppress
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -15,8 +16,8 @@ import pytest
 import einstan as es
 from einstan.syntax.lexer import LIMITS, Limits
 
-from .fuzz import cases, leak
-from .hostile import FLOODS, HOSTILE, NAMES, UNICODE
+from .fuzz import cases, leak, unread
+from .hostile import FLOODS, FOUND, HOSTILE, NAMES, UNICODE
 
 ALL = [*HOSTILE, *(f"y = x{c} + z" for c in UNICODE), *(f"y = {c}" for c in UNICODE)]
 
@@ -24,6 +25,14 @@ ALL = [*HOSTILE, *(f"y = x{c} + z" for c in UNICODE), *(f"y = {c}" for c in UNIC
 @pytest.mark.parametrize("text", ALL, ids=range(len(ALL)))
 def test_short_texts(text: str) -> None:
     assert leak(text, Random(0)) == ""
+
+
+@pytest.mark.parametrize("text", FOUND, ids=range(len(FOUND)))
+def test_every_derivative_of_what_was_found_reads_back(text: str) -> None:
+    p = read(text)
+    if isinstance(p, es.Program):
+        for of, wrt in product(p.names, [*p.inputs, *p.names]):
+            assert unread(p, of, wrt) == ""
 
 
 @pytest.mark.parametrize("name", FLOODS)
