@@ -120,7 +120,7 @@ class Names(Cursor):
                 raise self.error("Arguments are numbered from 1.", "Write f'[2](a,b).", number.span)
             found.append(int(number.text) - 1)
         self.close(opened, "]")
-        if self.peek().text not in ("(", "[") or self.peek().spaced:
+        if self.peek().text not in ("(", "[", "_") or self.peek().spaced:
             raise self.not_an_index(number)
         return tuple(found)
 
