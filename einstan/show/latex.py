@@ -135,7 +135,7 @@ class Rows:
         else:
             opening, closing = self.brackets(e)
             slot = f"[{','.join(str(n + 1) for n in e.slots)}]" if e.slots else ""
-            apart = "{}" if "_" in e.name and e.name not in words.FUNCTIONS and e.along else ""
+            apart = "{}" if "_" in e.name and e.name not in words.FUNCTIONS and e.along and not slot else ""
             along = "" if e.along is None else listed(e.along) or "[]"
             yield f"{self.function(e)}{slot}{apart}{along}{opening}"
             yield from text.joined(e.args, ", ")
