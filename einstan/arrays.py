@@ -54,16 +54,33 @@ def dtype_of(x: Any) -> DType:
     return np.dtype(bool) if type(x) in (bool, int, float, complex) else np.asarray(x).dtype
 
 
-def differentiable(arrays: list[Array], names: Sequence[str], wrt: frozenset[str]) -> list[Array]:
-    """The arrays, those that are differentiated by as floats; there is no derivative in a bool or complex one."""
-    found = []
+def differentiable(
+    arrays: list[Array], names: Sequence[str], wrt: frozenset[str], beside: Mapping[str, Any]
+) -> list[Array]:
+    """The arrays as a derivative takes them, which is a float whatever is given: integers as floats.
+
+    `beside` is given and not read. There is no derivative in a bool or complex input, read or not.
+    """
+    if not wrt:
+        return arrays
+    for name, a in (*zip(names, arrays, strict=True), *beside.items()):
+        kind = np.asarray(a).dtype.kind
+        if name in wrt and kind in "bc":
+            repair = "Give its real and imaginary parts as two inputs." if kind == "c" else "Give it as floats."
+            word = "complex" if kind == "c" else "bool"
+            raise EinstanDerivativeError(f"There is no derivative in {name}: its dtype is {word}.", repair)
+    exact = "biu" if all(a.dtype.kind in "biu" for a in arrays) else "iu"  # a bool beside floats takes their dtype
+    return [a.astype(np.float64) if a.dtype.kind in exact else a for a in arrays]
+
+
+def check_real(arrays: list[Array], names: Sequence[str], real: frozenset[str]) -> None:
+    """Functions are those of real numbers: their stable forms are not what a complex formula says."""
     for name, a in zip(names, arrays, strict=True):
-        if name in wrt and a.dtype.kind in "bc":
-            kind = "complex" if a.dtype.kind == "c" else "bool"
-            repair = "Give its real and imaginary parts as two inputs." if kind == "complex" else "Give it as floats."
-            raise EinstanDerivativeError(f"There is no derivative in {name}: its dtype is {kind}.", repair)
-        found.append(a.astype(np.float64) if name in wrt and a.dtype.kind in "iu" else a)
-    return found
+        if name in real and a.dtype.kind == "c":
+            raise EinstanShapeError(
+                f"{name} is complex and goes through a function; products, sums and whole powers alone can be complex.",
+                "Give its real and imaginary parts as two inputs.",
+            )
 
 
 def weakly(x: complex, dtype: DType, exact: bool) -> Array:

@@ -94,6 +94,7 @@ def kernel_of(
         sizes=options.sizes,
         check_finite=options.check_finite,
         wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
+        real=graph.real,
         recipe=recipe,
         functions=called,
     )

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import Array, DType, as_arrays, check_names, differentiable, dtype_of, nominal_env, solved
+from .arrays import Array, DType, as_arrays, check_names, check_real, differentiable, dtype_of, nominal_env, solved
 from .callables import guarded
 from .collector import paused
 from .dims import Env
@@ -67,6 +67,7 @@ class Kernel:
         "_limit",
         "_names",
         "_pack",
+        "_real",
         "_recipe",
         "_shapes",
         "_sizes",
@@ -87,6 +88,7 @@ class Kernel:
     _sizes: dict[str, Any]
     _finite: bool
     _wrt: frozenset[str]
+    _real: frozenset[str]
     _functions: Mapping[str, Callable[..., Any]]
     _recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None
     _state: State
@@ -105,6 +107,7 @@ class Kernel:
         sizes: Mapping[str, Any] | None = None,
         check_finite: bool = False,
         wrt: frozenset[str] = frozenset(),
+        real: frozenset[str] = frozenset(),
         recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
@@ -124,6 +127,7 @@ class Kernel:
             "_sizes": dict(sizes or {}),
             "_finite": check_finite,
             "_wrt": frozenset(wrt),
+            "_real": frozenset(real),
             "_recipe": recipe,
             "_functions": dict(functions or {}),
             "_state": State(),
@@ -217,8 +221,10 @@ class Kernel:
         """The plan for these arrays, and the arrays as it takes them."""
         check_names(given, self._names, self._known)
         arrays = as_arrays({name: given[name] for name in self._names})
-        arrays = differentiable(arrays, self._names, self._wrt)
-        beside = tuple(sorted({dtype_of(x) for name, x in given.items() if name in self._known}, key=str))
+        unread = {name: x for name, x in given.items() if name in self._known}
+        check_real(arrays, self._names, self._real)
+        arrays = differentiable(arrays, self._names, self._wrt, unread)
+        beside = tuple(sorted({dtype_of(x) for x in unread.values()}, key=str))
         key = tuple([(a.shape, a.dtype) for a in arrays])
         state = self._state
         found = state.plans.get((key, beside))

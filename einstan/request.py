@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from .bind import Bindings, bind, resized
 from .derive import derive, identity
 from .dims import Dim
 from .facts import Facts, simplify_by
-from .ir import Einsum, Node, add, einsum, inline, input_, number, toposort
+from .ir import Call, Einsum, Input, Node, add, einsum, inline, input_, number, toposort
+from .prims.opaque import OPAQUE
+from .prims.scalar import POW
+from .prims.shape import SHAPE
 from .rewrite import Law
 from .rules import EXACT, LAWS, simplify, simplify_exactly
 from .stabilise import stabilise, stabilise_exactly
@@ -87,6 +91,12 @@ class Definitions:
         """Bodies, and numerators of the derivatives in them."""
         return [*self.bodies.values(), *(top for top, _ in self.derivatives.values())]
 
+    @property
+    def stands_for(self) -> dict[Node, Node]:
+        """The body of every name, the numerator of every derivative, by leaf."""
+        bodies = {self.leaves[name]: body for name, body in self.bodies.items()}
+        return bodies | {leaf: top for leaf, (top, _) in self.derivatives.items()}
+
 
 Stage = Callable[[Sequence[Node]], list[Node]]  # nodes to nodes of equal value
 
@@ -114,6 +124,7 @@ class Graph:
     kept: dict[Node, Node]  # name leaf of wrt -> what it stands for
     numerators: dict[Node, Node]  # derivative leaf in a formula -> its numerator
     laws: Laws
+    real: frozenset[str]  # inputs below functions of real numbers, as written
 
     @staticmethod
     def of(program: Definitions, wanted: Sequence[Term], laws: Laws) -> Graph:
@@ -133,6 +144,7 @@ class Graph:
             numerators={leaf: next(roots) for leaf in leaves},
             kept={program.leaves[name]: next(roots) for name in kept},
             laws=laws,
+            real=below_functions(tops, program.stands_for),
         )
 
     def nodes(self, associate: Stage) -> list[Node]:
@@ -196,8 +208,24 @@ def inner_product(a: Node, b: Node) -> Node:
     return einsum([a, b], [axes, axes], ())
 
 
+def below_functions(tops: Sequence[Node], stands_for: Mapping[Node, Node]) -> frozenset[str]:
+    """The inputs below a function of real numbers: any but a whole power, a part, a join, or a user's own."""
+    below: set[Node] = set()
+    for node in reversed(toposort(tops, stands_for)):
+        if node in below or is_of_reals(node):
+            below.update(node.operands)
+        if node in below and node in stands_for:
+            below.add(stands_for[node])
+    return frozenset(node.name for node in below if isinstance(node, Input))
+
+
+def is_of_reals(node: Node) -> bool:
+    if not isinstance(node, Call) or node.prim.name in {*SHAPE, OPAQUE.name}:
+        return False
+    q = node.params[0] if node.prim is POW else None
+    return not (isinstance(q, Fraction) and q.denominator == 1)
+
+
 def derivative_leaves(program: Definitions, tops: Sequence[Node]) -> list[Node]:
     """The derivative leaves below `tops`, those that others are made of first."""
-    below = {program.leaves[name]: body for name, body in program.bodies.items()}
-    below |= {leaf: top for leaf, (top, _) in program.derivatives.items()}
-    return [node for node in toposort(tops, below) if node in program.derivatives]
+    return [node for node in toposort(tops, program.stands_for) if node in program.derivatives]
