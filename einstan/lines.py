@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from . import claims
 from .ir import Node, input_, name_, substitute, toposort
-from .request import ALL_LAWS, Definitions, Graph, Term
+from .request import Definitions, Graph, Laws, Term
+from .rules import LAWS, simplify
 from .show.formula import Vocabulary, Writer, formula, fresh, sized_formula
 from .syntax import ast
 
+AS_WRITTEN = Laws(simplify, simplify, LAWS)  # stable forms are for machines, and some have no word
 Letters = Mapping[str, tuple[str, ...]]  # of the axes of every name
 
 
@@ -60,7 +62,7 @@ def closed_lines(
     if not wanted:
         return []
     names = list(program.bodies)
-    found = Graph.of(program, [*wanted, *map(Term, names)], ALL_LAWS).nodes(list)
+    found = Graph.of(program, [*wanted, *map(Term, names)], AS_WRITTEN).nodes(list)
     nodes, values = found[: len(wanted)], found[len(wanted) :]
     called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
     letters = dict(letters)

@@ -68,6 +68,11 @@ class Case:
         return es.parse(self.p.text())
 
     @cached_property
+    def bindings(self) -> dict[str, str]:
+        """What the opaque functions of the program are."""
+        return {name: word for name, word in BINDINGS.items() if name in self.read.checked.functions}
+
+    @cached_property
     def wrt(self) -> list[str]:
         """All inputs, and some defined names, which are independent variables then."""
         return [*self.p.inputs, *(name for name in self.p.names[:-1] if self.free(name) and self.pick.random() < 0.4)]
@@ -83,7 +88,7 @@ class Case:
         return found
 
     def run(self, derived: es.Derived, **more: Array) -> Any:
-        return derived.compile(functions=BINDINGS)({**self.arrays, **more})
+        return derived.compile(functions=self.bindings)({**self.arrays, **more})
 
     def at(self, numbers: Any, of: str, name: str, x: Any) -> Any:
         """`of` where `name` (an input, or a defined name by itself) is x."""
@@ -119,7 +124,7 @@ def check_values(c: Case) -> None:
     """Every entry of every name is within a few times the bound that rounding allows it."""
     if c.p.derivatives and c.kink < 1e-9:
         return  # the evaluator's step along i takes one side of the kink
-    assert_within_rounding(c, c.read.compile(c.p.names, functions=BINDINGS)(c.arrays), c.arrays)
+    assert_within_rounding(c, c.read.compile(c.p.names, functions=c.bindings)(c.arrays), c.arrays)
 
 
 def check_integers(c: Case) -> None:
@@ -127,7 +132,7 @@ def check_integers(c: Case) -> None:
     whole, watched = c.p.integers(c.seed), Watched()
     evaluate(c.p, whole, watched)
     if watched.largest < 1e6 and (watched.kink > 1e-9 or not c.p.derivatives):
-        assert_within_rounding(c, c.read.compile(c.p.names, functions=BINDINGS)(whole), whole)
+        assert_within_rounding(c, c.read.compile(c.p.names, functions=c.bindings)(whole), whole)
 
 
 def assert_within_rounding(c: Case, got: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
@@ -148,7 +153,7 @@ def check_text(c: Case) -> None:
 def check_single_precision(c: Case) -> None:
     """float32 in, float32 out."""
     singles = {name: a.astype(np.float32) for name, a in c.arrays.items()}
-    value, gradients = c.read.value_and_grad("L", c.wrt).compile(functions=BINDINGS)(singles)
+    value, gradients = c.read.value_and_grad("L", c.wrt).compile(functions=c.bindings)(singles)
     assert {value.dtype, *(g.dtype for g in gradients.values())} == {np.dtype(np.float32)}
     bound = evaluate(c.p, singles, Rounded())["L"]
     if not c.p.derivatives:
@@ -158,7 +163,7 @@ def check_single_precision(c: Case) -> None:
 def check_strided(c: Case) -> None:
     """Read-only views with negative strides give the results of contiguous arrays."""
     views = {name: backwards(a) for name, a in c.arrays.items()}
-    value, gradients = c.read.value_and_grad("L", c.wrt).compile(functions=BINDINGS)(views)
+    value, gradients = c.read.value_and_grad("L", c.wrt).compile(functions=c.bindings)(views)
     assert_close(value, c.gradient[0], 1e-12, "L")
     for name in c.wrt:
         assert_close(gradients[name], c.gradient[1][name], TOLERANCE, f"∂L/∂{name}")
@@ -235,7 +240,7 @@ def check_printed(c: Case) -> None:
         program_ = es.parse(f"{c.read}\n{tied(definitions, fresh)}")
     except es.EinstanShapeError:
         return  # sizes that a claim has from its left side, and a definition has not
-    again = program_.compile([fresh[name] for name in c.wrt], functions=BINDINGS)(c.arrays)
+    again = program_.compile([fresh[name] for name in c.wrt], functions=c.bindings)(c.arrays)
     for name in c.wrt:
         assert_close(again[fresh[name]], c.gradient[1][name], 1e-9, f"∂L/∂{name} as printed:\n{gradient}")
 

@@ -58,7 +58,7 @@ def sized_formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.
     """The same for a left side that says no sizes: they follow from tensors of the formula."""
     written = formula(node, letters, words)
     sized = {index.name for e in ast.postorder(written) if says_sizes(e) for index in ast.indices_of(e)}
-    scope = words.fixed.union(letters)
+    scope = words.fixed.union(letters, written_in(written))
     missing = [(x, d) for x, d in zip(letters, node.shape, strict=True) if x not in sized]
     ones = [one for x, d in missing for one in Writer(words).ones(x, d, scope)]
     return times_ones(written, ones) if ones else written
@@ -69,6 +69,11 @@ def says_sizes(e: ast.Expr) -> bool:
     if isinstance(e, ast.Call):
         return e.name not in FUNCTIONS
     return isinstance(e, ast.Derivative) or (isinstance(e, ast.Tensor) and e.name != "delta")
+
+
+def written_in(root: ast.Expr) -> frozenset[str]:
+    """Every index of an expression, open or not."""
+    return frozenset(index.name for e in ast.postorder(root) for index in ast.indices_of(e))
 
 
 @dataclass(slots=True)
@@ -303,9 +308,10 @@ class Writer:
                 ones = ast.Power(self.part_of(like, letters, axis, at, end), ast.Number(Fraction(0)))
                 parts.append(times_ones(written, [ones]))
             elif self.leaf_of_size(y.shape[axis]) is not None:
-                parts.append(times_ones(written, self.ones(letters[axis], y.shape[axis], scope, (at, end))))
+                taken = scope | written_in(written)
+                parts.append(times_ones(written, self.ones(letters[axis], y.shape[axis], taken, (at, end))))
             else:
-                parts.append(times_ones(written, self.ones(letters[axis], o.shape[axis], scope)))
+                parts.append(times_ones(written, self.ones(letters[axis], o.shape[axis], scope | written_in(written))))
             at = end
         return ast.Concat(tuple(parts), ast.Index(letters[axis]))
 
@@ -350,7 +356,8 @@ class Writer:
         body: ast.Expr = yield self.write(x, inner, scope | set(own))
         unsized = repeated_axes(x) & frozenset(range(x.rank - n, x.rank))
         if unsized:
-            ones = [one for axis in sorted(unsized) for one in self.ones(inner[axis], x.shape[axis], scope | set(own))]
+            around = scope.union(own, written_in(body))
+            ones = [one for axis in sorted(unsized) for one in self.ones(inner[axis], x.shape[axis], around)]
             body = times_ones(body, ones)
         name = WORDS.get(y.prim.name, y.prim.name)
         return ast.Call(name, (showing(body, own),), tuple(map(ast.Index, own)))
