@@ -177,6 +177,10 @@ class Expressions(Names):
         token = self.take()
         if self.opens_indices(token):
             return self.filled(token.text, token)
+        if token.shape:
+            raise self.error(
+                "Ones and zeros say their indices.", rf"Write \mathbb{{1}}_K, or {token.text}[K].", token.span
+            )
         return Number(Fraction(token.text), token.span)
 
     def opens_ones(self) -> bool:

@@ -236,7 +236,7 @@ def read_symbol(_: str, match: re.Match[str]) -> Iterator[Token]:
 
 
 def read_ones(_: str, match: re.Match[str]) -> Iterator[Token]:
-    yield Token(NUMBER, match["filled"] or match["bare"] or "1", Span(*match.span()))
+    yield Token(NUMBER, match["filled"] or match["bare"] or "1", Span(*match.span()), shape="bold")
 
 
 def read_end(_: str, match: re.Match[str]) -> Iterator[Token]:

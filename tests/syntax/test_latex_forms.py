@@ -99,6 +99,8 @@ REFUSED = [
     (r"y = x_{} z", "an index is missing", "X_{b,K}"),
     (r"y = \phi + \varphi", "φ is written both", "another name"),
     (r"y = x + \mathbf{x}", "x is written both bold and plain", "another name"),
+    (r"y = \mathbf{1} x", "say their indices", r"\mathbb{1}_K"),
+    (r"y = x_K \cdot \mathbb{1}", "say their indices", "1[K]"),
     (r"y = 2 3", "bare number", "* 3"),
     (r"y = \frac12 x", "`{` is missing", r"\frac{a}{b}"),
     (r"Z := x", "`:` is not expected", "Write = "),
