@@ -212,6 +212,23 @@ def test_numbers_at_the_edges_of_float64(text: str, value: float) -> None:
     assert es.parse(f"y = {text}").run("y", x=1.0, z=1.0) == pytest.approx(value, nan_ok=True)
 
 
+FOLDED = """
+sinh(a) cosh(a) tanh(a) exp(a) expm1(a) log(a) log1p(a) sqrt(a) sign(a) abs(a) relu(a) step(a) sigmoid(a) softplus(a)
+a^3 a^-1 a^0.5 a^-0.5 a^5^0.5 a^-9^9 max(a,2) min(2,a) max(2,a) a<1
+"""
+EDGES = ["-1", "0", "2", "-9", "1e200", "-1e200", "(1/0)", "(-1/0)", "(-1)^0.5", "1000", "-1000"]
+
+
+@pytest.mark.parametrize("text", FOLDED.split())
+def test_constants_are_what_numpy_makes_of_them(text: str) -> None:
+    """At the edges of float64 too: signs of infinities, nan."""
+    at_run = es.parse(f"y = {text}").compile("y")
+    for edge in EDGES:
+        written = re.sub(r"\ba\b", f"({edge})", text)
+        folded, a = es.parse(f"y = {written}").run("y"), es.parse(f"y = {edge}").run("y")
+        np.testing.assert_allclose(folded, at_run(a=a), rtol=1e-12, err_msg=written)
+
+
 def test_mutated_texts() -> None:
     """A few of the fuzzer's; `python -m tests.fuzz` tries as many as there is time."""
     found = {number: leak(text, Random(number)) for number, text in first(500)}

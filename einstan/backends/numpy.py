@@ -257,29 +257,51 @@ def logistic(x: float) -> float:
 
 def raised(args: Sequence[float], params: Sequence[Any], n: int) -> float:
     (x,), (q,) = args, params
-    if x == 0 and q < 0:
-        return math.inf
     if x < 0 and q.denominator != 1:
         return math.nan
-    return safe(lambda: x ** (int(q) if q.denominator == 1 else float(q)))((), (), 0)
+    return safe(power)((x, q), (), 0)
+
+
+def power(x: float, y: float) -> float:
+    if x == 0 and y < 0:
+        return math.inf
+    try:
+        return math.pow(x, y)
+    except OverflowError:
+        return -math.inf if x < 0 and y % 2 == 1 else math.inf
+
+
+def hyperbolic_sine(x: float) -> float:
+    return math.sinh(x) if abs(x) < 700 else math.copysign(math.exp(min(abs(x) - math.log(2), 800)), x)
+
+
+def signum(x: float) -> float:
+    return x if math.isnan(x) else (x > 0) - (x < 0)
+
+
+def extreme(best: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    """max or min, of which one nan makes a nan."""
+    return lambda a, b: math.nan if math.isnan(a) or math.isnan(b) else best(a, b)
 
 
 FOLD: dict[str, Fold] = {
     **{name: safe(getattr(math, name)) for name in ("exp", "expm1", "sin", "cos", "tan", "asin", "acos", "atan")},
-    **{name: safe(getattr(math, name)) for name in ("sinh", "cosh", "tanh", "log1p", "erf", "erfc")},
+    **{name: safe(getattr(math, name)) for name in ("cosh", "tanh", "erf", "erfc")},
     "log": safe(logarithm),
+    "log1p": safe(lambda x: -math.inf if x == -1 else math.log1p(x)),
     "abs": safe(abs),
-    "sign": safe(lambda x: (x > 0) - (x < 0)),
+    "sign": safe(signum),
+    "sinh": safe(hyperbolic_sine),
     "sigmoid": safe(logistic),
     "softplus": safe(lambda x: max(x, 0) + math.log1p(math.exp(-abs(x)))),
     "relu": safe(lambda x: max(x, 0)),
     "step": safe(lambda x: x > 0),
     "pow": raised,
-    "power": safe(lambda x, y: x**y),
+    "power": safe(power),
     "logaddexp": safe(lambda a, b: max(a, b) + math.log1p(math.exp(-abs(a - b)))),
     "logcosh": safe(lambda x: abs(x) + math.log1p(math.expm1(-2 * abs(x)) / 2)),
-    "max": safe(max),
-    "min": safe(min),
+    "max": safe(extreme(max)),
+    "min": safe(extreme(min)),
     "<": safe(lambda a, b: a < b),
     "<=": safe(lambda a, b: a <= b),
     ">": safe(lambda a, b: a > b),
@@ -289,7 +311,7 @@ FOLD: dict[str, Fold] = {
     "part": safe(lambda x: x),
     "amax": safe(lambda x: x),
     "amin": safe(lambda x: x),
-    "prod": lambda args, params, n: safe(lambda: args[0] ** n)((), (), 0),
+    "prod": lambda args, params, n: safe(power)((args[0], n), (), 0),
     "logsumexp": lambda args, params, n: args[0] + math.log(n),
     "norm": lambda args, params, n: abs(args[0]) * math.sqrt(n),
     "softmax": lambda args, params, n: 1 / n,
