@@ -18,7 +18,7 @@ from .functions import functions_of
 from .ir import Input, Name, Node, pattern
 from .kernel import Kernel
 from .lines import claim_lines, closed_lines
-from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr
+from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr, lower_facts
 from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, derivative_leaves, terms
 from .rules import simplify
 from .show.formula import Vocabulary, fresh
@@ -127,7 +127,7 @@ class Program:
 
     @cached_property
     def content(self) -> tuple[object, ...]:
-        return self.leaves, self.bodies, self.claim_nodes
+        return self.leaves, self.bodies, self.claim_nodes, frozenset(self.facts)
 
     # -- nodes
 
@@ -151,6 +151,11 @@ class Program:
         }
 
     @cached_property
+    def facts(self) -> tuple[tuple[Node, Node], ...]:
+        """Both sides of the facts that the text declares, as nodes."""
+        return lower_facts(self.checked)
+
+    @cached_property
     def claim_nodes(self) -> tuple[tuple[Node | None, ...], ...]:
         """The legal forms of every claim as nodes, axes in the order of the first; None for the others."""
         return tuple(self.forms(claim) for claim in self.checked.claims)
@@ -172,7 +177,7 @@ class Program:
     def definitions(self, laws: Laws = ALL_LAWS) -> Definitions:
         bodies = self.bodies if laws is ALL_LAWS else self.lowered(laws.simplify)
         found = {node: (d.numerator, d.denominators) for node, d in self.derivatives.items()}
-        return Definitions(self.leaves, bodies, found)
+        return Definitions(self.leaves, bodies, found, self.facts)
 
     def holds_derivatives(self, name: str) -> bool:
         """Whether a formula below the name holds a derivative, which depends on more than the formulas show."""
@@ -294,6 +299,7 @@ class Program:
             shapes={name: self.checked.shapes[like] for name, like in shaped.items()},
             hints={name: self.letters[like] for name, like in shaped.items()},
             explain=lambda actual: size_mismatch(self.checked, actual),
+            functions=self.checked.functions,
         )
         recipe = (Program.kernel, (self, tree, dict(extra), options))
         return kernel_of(self.definitions(options.laws), tree, signature, options, recipe)
@@ -338,7 +344,7 @@ class Derived(Program):
             elif t.wrt or t.tangents:
                 closed.append(t)
         base = self.base
-        statements = Statements(base.leaves, base.bodies, base.words)
+        statements = Statements(base.leaves, base.bodies, base.words, base.facts)
         lines: list[ast.Statement] = []
         for of, wrt in chains.items():
             lines += claim_lines(statements, base.letters, base.vocabulary, of, list(dict.fromkeys(wrt)))
