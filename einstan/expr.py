@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import EinstanIndexError, EinstanNameError, EinstanShapeError, EinstanSyntaxError
 from .ir import Node, inline
+from .show.latex import latex_expr
 from .show.spelling import shown_below
 from .show.text import show_expr, show_statement
 from .syntax import ast, python
@@ -228,10 +229,25 @@ class Expr:
         return to_sympy(self.program.checked, self.name)
 
     def __str__(self) -> str:
-        if self.is_name:
-            assert isinstance(self.tree, ast.Tensor)
-            return show_statement(self.context.checked.definitions[self.tree.name])
-        return show_expr(python.settled(self.tree, {}, marks(names_of([self], {}))))
+        statement = self.statement
+        return show_expr(self.written) if statement is None else show_statement(statement)
+
+    def latex(self) -> str:
+        """What `str` gives, in LaTeX."""
+        statement = self.statement
+        sides = [self.written] if statement is None else [statement.target, statement.body]
+        return " = ".join(map(latex_expr, sides))
+
+    @property
+    def statement(self) -> ast.Definition | None:
+        """The definition that it is the name of, if it is one."""
+        tree = self.tree
+        return self.context.checked.definitions[tree.name] if isinstance(tree, ast.Tensor) and self.is_name else None
+
+    @property
+    def written(self) -> ast.Expr:
+        """The formula, with names for the expressions that it indexes."""
+        return python.settled(self.tree, {}, marks(names_of([self], {})))
 
     def __repr__(self) -> str:
         return str(self)

@@ -61,7 +61,7 @@ def program(definitions: Mapping[str, Expr] | None = None, /, **named: Expr) -> 
 
     >>> X, W, T = tensors("X[b,k] W[k,j] T[b,j]")
     >>> b, j, B, J, K = indices("b j B J K")
-    >>> R = T[b, j] - tanh(X[b, K] * W[K, j])
+    >>> R = T[b, j] - FUNCTIONS["tanh"](X[b, K] * W[K, j])  # es.tanh
     >>> program(R=R, L=R[B, J] * R[B, J])
     R[b,j] = T[b,j] - tanh(X[b,K] W[K,j])
     L = R[B,J] R[B,J]

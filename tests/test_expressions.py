@@ -212,7 +212,8 @@ def test_programs_say_names_where_they_have_them() -> None:
 def test_expressions_of_a_program_go_on() -> None:
     p = es.parse("Y[i] = tanh(W[i,K] x[K])\nL = Y[I] Y[I]")
     doubled = 2 * p["Y"]
-    assert str(doubled) == "2 Y[i]"
+    assert str(doubled) == "2 Y[i]" and doubled.latex() == "2 Y_{i}"
+    assert p["Y"].latex() == r"Y_{i} = \tanh(W_{i,K} x_{K})"
     assert str(p["Y"][I] * p["Y"][I]) == "Y[I] Y[I]"
     assert p["Y"][I] * p["Y"][I] == p["L"]
     data = {"W": np.ones((2, 3)), "x": np.arange(3.0)}
