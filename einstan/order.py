@@ -174,6 +174,8 @@ def bits(m: int) -> Iterator[int]:
 
 def dynamic(network: Network) -> Path | None:
     """The best tree without outer products (with them up to SMALL operands); None past the step budget."""
+    if least_pairs(network) > BUDGET:
+        return None
     n = len(network.labels)
     near = neighbours(network)
     pieces = components(near)
@@ -197,6 +199,12 @@ def dynamic(network: Network) -> Path | None:
             best[s | t] = (cost, result, s, t)
     pieces.sort(key=lambda piece: network.volume(best[piece][1]))
     return read_path(best, pieces, n)
+
+
+def least_pairs(network: Network) -> int:
+    """How many pairs there are at least: m operands of one label make (3^m - 2^(m+1) + 1) / 2 of them."""
+    m = max((carriers.bit_count() for carriers in network.carriers), default=0)
+    return (3**m - 2 ** (m + 1) + 1) // 2
 
 
 def read_path(best: dict[int, tuple[float, int, int, int]], pieces: Sequence[int], n: int) -> Path:

@@ -183,7 +183,7 @@ MANY = [
     # dot product of many vectors with themselves: as an outer product it has as many axes as vectors
     ("L = " + " ".join(f"u{n}[K{n}] v{n}[K{n}]" for n in range(70)), 2.0**70),
     ("L = " + " ".join(f"u{n}[K{n}] 1[K{n}]" for n in range(100)), 2.0**100),
-    ("L = c[J] " + " ".join(f"u{n}[J,K{n}] 1[K{n}]" for n in range(25)), 2.0**26),
+    ("L = c[J] " + " ".join(f"u{n}[J,K{n}] 1[K{n}]" for n in range(70)), 2.0**71),
     ("L = " + " ".join(f"A{n}[K{n},K{(n + 1) % 80}]" for n in range(80)), 2.0**80),
 ]
 
