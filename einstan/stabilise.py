@@ -38,6 +38,9 @@ from .prims.stable import ERFC, LOGADDEXP, LOGCOSH, UNIT
 from .rewrite import law, normalise
 from .rules import EXACT, LAWS, base_and_exponent, drop_axes, number_of, repeated_axes
 
+Terms = list[tuple[Coef, Node]]
+MINUS = Coef(Fraction(-1))
+
 
 def argument(node: Node, prim: object) -> Node | None:
     """x, if the node is prim(x)."""
@@ -123,7 +126,7 @@ def two_terms(a: Add, prim: Prim) -> tuple[Coef, Coef, Node] | None:
     coefs = {o: c for c, o in a.terms}
     call = next((o for o in a.operands if argument(o, prim) is not None), None)
     one = coefs.get(ones(a.shape))
-    return None if call is None or one is None or len(coefs) != 2 else (one, coefs[call], call.operands[0])
+    return None if call is None or one is None or len(a.operands) != 2 else (one, coefs[call], call.operands[0])
 
 
 # ---------------------------------------------------------------- logarithms
@@ -258,14 +261,24 @@ def log_of_power(node: Node) -> Node:
 @law(Add)
 def log_softmax_from_difference(a: Add) -> Node | None:
     """z[i,k] - logsumexp[k](z[i,k]) -> log_softmax[k](z[i,k])."""
-    coefs = {o: c for c, o in a.terms}
     for c, term in a.terms:
         for z, result in normalised(term):
-            inner, core = split(z)
-            if coefs.get(core) == c * inner * Coef(Fraction(-1)):
-                rest = [(d, o) for d, o in a.terms if o is not term and o is not core]
-                return add([*rest, (c * Coef(Fraction(-1)), result)], a.shape)
+            found = without(a, (c, term), opposite(c, z))
+            if found is not None:
+                return add([*found, (c * MINUS, result)], a.shape)
     return None
+
+
+def opposite(c: Coef, x: Node) -> tuple[Coef, Node]:
+    """-c x as the term that a sum holds."""
+    inner, core = split(x)
+    return c * inner * MINUS, core
+
+
+def without(a: Add, *terms: tuple[Coef, Node]) -> Terms | None:
+    """The other terms, if the sum has these."""
+    rest = [t for t in a.terms if t not in terms]
+    return rest if len(rest) == len(a.terms) - len(terms) else None
 
 
 def normalised(term: Node) -> Iterator[tuple[Node, Node]]:
@@ -290,13 +303,11 @@ def as_pattern(node: Node) -> tuple[Node, Labels, Labels]:
 @law(Add)
 def softplus_from_difference(a: Add) -> Node | None:
     """x[i] + softplus(-x[i]) -> softplus(x[i])."""
-    coefs = {o: c for c, o in a.terms}
     for c, term in a.terms:
         u = argument(term, SOFTPLUS)
-        inner, core = split(u) if u is not None else (ONE, term)
-        if u is not None and coefs.get(core) == c * inner * Coef(Fraction(-1)):
-            rest = [(d, o) for d, o in a.terms if o is not term and o is not core]
-            return add([*rest, (c, SOFTPLUS(scale(-1, u)))], a.shape)
+        found = None if u is None else without(a, (c, term), opposite(c, u))
+        if u is not None and found is not None:
+            return add([*found, (c, SOFTPLUS(scale(-1, u)))], a.shape)
     return None
 
 
@@ -316,9 +327,6 @@ def shifted_softmax(y: Call) -> Node | None:
     """softmax[k](z[i,k] - m[i]) -> softmax[k](z[i,k])."""
     shift, rest = shifts(y)
     return y.prim(add(rest, y.shape), params=y.params) if shift and rest else None
-
-
-Terms = list[tuple[Coef, Node]]
 
 
 def shifts(y: Call) -> tuple[Terms, Terms]:
@@ -374,7 +382,7 @@ def exp_from_expm1(a: Add) -> Node | None:
 def one_minus_sigmoid(a: Add) -> Node | None:
     """1 - sigmoid(x[i]) -> sigmoid(-x[i])."""
     found = two_terms(a, SIGMOID)
-    if found is None or found[0] != found[1] * Coef(Fraction(-1)):
+    if found is None or found[0] != found[1] * MINUS:
         return None
     return scale(found[0], SIGMOID(scale(-1, found[2])))
 
@@ -386,10 +394,9 @@ def one_minus_erf(a: Add) -> Node | None:
     if found is None:
         return None
     one, c, x = found
-    minus_one = Coef(Fraction(-1))
     if c == one:
         return scale(one, ERFC(scale(-1, x)))
-    return scale(one, ERFC(x)) if c == one * minus_one else None
+    return scale(one, ERFC(x)) if c == one * MINUS else None
 
 
 @law(Einsum)

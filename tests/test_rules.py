@@ -136,6 +136,18 @@ def test_functions_come_before_transpositions() -> None:
     assert simplify([EXP(turned)])[0] is pattern(EXP(A), "ik", "ki", {})
 
 
+@pytest.mark.parametrize(
+    "text", ["size(z,1) + 1 - sigmoid(x)", "size(z,1) x + x + softplus(-x)", "1 + size(z,1) + erf(x)"]
+)
+def test_sizes_are_no_numbers(text: str) -> None:
+    """A sum may hold 1 and |z| side by side: both are multiples of 1."""
+    p = es.parse(f"y = {text} + 0 z[K] z[K]")
+    (left,), (right,) = simplify([p["y"].node]), stabilise([p["y"].node])
+    arrays = {"x": np.array(0.3), "z": np.ones(3)}
+    env = {str(d): 3 for d in p.leaves["z"].shape}
+    np.testing.assert_allclose(*evaluate([left, right], arrays, env), rtol=1e-15)
+
+
 def test_shared_products_are_not_flattened() -> None:
     """A product that two others use is computed once, whatever could be written out."""
     B, C, D = (input_(name, (K, K)) for name in "BCD")
