@@ -204,7 +204,8 @@ def dynamic(network: Network) -> Path | None:
 def least_pairs(network: Network) -> int:
     """How many pairs there are at least: m operands of one label make (3^m - 2^(m+1) + 1) / 2 of them."""
     m = max((carriers.bit_count() for carriers in network.carriers), default=0)
-    return (3**m - 2 ** (m + 1) + 1) // 2
+    pairs: int = (3**m - 2 ** (m + 1) + 1) // 2
+    return pairs
 
 
 def read_path(best: dict[int, tuple[float, int, int, int]], pieces: Sequence[int], n: int) -> Path:
