@@ -456,7 +456,7 @@ def tanh_from_exponentials(e: Einsum) -> Node | None:
     """(exp(x[i]) - exp(z[i])) / (exp(x[i]) + exp(z[i])) -> tanh((x[i] - z[i]) / 2)."""
     for n, operand in enumerate(e.operands):
         below = two_exponents(base_and_exponent(operand)[0], 1) if base_and_exponent(operand)[1] == -1 else None
-        for k, above in enumerate(e.operands):
+        for k, above in enumerate(e.operands if below else ()):
             found = two_exponents(above, -1)
             if found and below and set(found) == set(below) and e.labels[k] == e.labels[n]:
                 return replace_two(e, n, k, [TANH(scale(HALF, signed_difference(above, found)))])
