@@ -287,8 +287,8 @@ class Maker:
         a, b = self.covering(tuple(size), 2)
         base = Number(self.pick(["2", "pi"])) if not a else self.positive({x: size[x] for x in a}, depth)
         above = {x: size[x] for x in b}
-        if len(b) <= MAX_RANK and self.chance(0.3):
-            return Power(base, Tensor(self.name([size[x] for x in b]), b))
+        if len(b) <= MAX_RANK and self.chance(0.3) and (name := self.name([size[x] for x in b])) != "T":  # a transpose
+            return Power(base, Tensor(name, b))
         return Power(base, Apply("tanh", (self.grow(above, depth),)))
 
     def reduce(self, size: Mapping[str, int], depth: int) -> Tree:
