@@ -134,6 +134,7 @@ class Meaning:
     def multiply(self, values: Sequence[Value], divides: Sequence[bool]) -> Value:
         """The rule: a capital in two or more places is summed."""
         no_mixing(values)
+        one_size(values)
         places = [x for v in values for x in v.labels]
         summed = {x for x in places if capital(x) and places.count(x) > 1}
         singles = [self.diagonal(v) for v in values]
@@ -231,6 +232,13 @@ def no_mixing(values: Sequence[Value]) -> None:
     for n, v in enumerate(values):
         if any(v.summed & set(w.labels) for m, w in enumerate(values) if m != n):
             raise Illegal
+
+
+def one_size(values: Sequence[Value]) -> None:
+    """In one scope an index has one size."""
+    places = {(x, n) for v in values for x, n in zip(v.labels, v.array.shape, strict=True)}
+    if len(places) > len({x for x, _ in places}):
+        raise Illegal
 
 
 def union(values: Sequence[Value]) -> Labels:
