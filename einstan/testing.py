@@ -140,7 +140,7 @@ def part(x: Array, axis: int, low: int, high: int) -> Array:
 
 
 def logsumexp(x: Array, axes: tuple[int, ...]) -> Array:
-    top = x.max(axes, keepdims=True)
+    top = x.max(axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     return np.asarray(np.log(np.exp(x - top).sum(axes)) + top.reshape(x.sum(axes).shape))
 

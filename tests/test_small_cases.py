@@ -83,6 +83,9 @@ EMPTY = [
     ("L = B[K] B[K] size(B,1) y", {"B": (0,), "y": ()}, 0),
     ("L = A[I,K] B[K,I]", {"A": (2, 0), "B": (0, 2)}, 0),
     ("L = prod[k](x[k])", {"x": (0,)}, 1),
+    ("L = logsumexp[k](x[k])", {"x": (0,)}, -np.inf),
+    ("L = log(1 + sum[k](exp(x[k])))", {"x": (0,)}, 0),
+    ("L = log(sum[k](exp(x[k] + y)) + exp(y))", {"x": (0,), "y": ()}, 1),
     ("L = sum[i,j](tanh([A[i,j], B[i,j]]_i))", {"A": (1, 0), "B": (2, 0)}, 0),
 ]
 

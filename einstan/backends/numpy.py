@@ -108,8 +108,8 @@ def where(condition, a, b, out):
 '''
 LOGSUMEXP = '''
 def logsumexp(x, axis, out):
-    """log(sum(exp(x))): the largest entry top, and log1p of what the others add to it."""
-    top = np.maximum.reduce(x, axis=axis, keepdims=True)
+    """log(sum(exp(x))), -inf of nothing: the largest entry top, and log1p of what the others add to it."""
+    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     top[~np.isfinite(top)] = 0
     most = x == top
     terms = np.exp(x - top)
@@ -312,7 +312,7 @@ FOLD: dict[str, Fold] = {
     "amax": safe(lambda x: x),
     "amin": safe(lambda x: x),
     "prod": lambda args, params, n: safe(power)((args[0], n), (), 0),
-    "logsumexp": lambda args, params, n: args[0] + math.log(n),
+    "logsumexp": lambda args, params, n: args[0] + math.log(n) if n else -math.inf,
     "norm": lambda args, params, n: abs(args[0]) * math.sqrt(n),
     "softmax": lambda args, params, n: 1 / n,
     "log_softmax": lambda args, params, n: -math.log(n),

@@ -13,7 +13,7 @@ from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
 from .dtypes import STRUCTURAL, DType, default_float, dtype_of, inexact, physical
 from .values import Exact, Number, as_float, exact
 
-NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax", "logsumexp"})
+NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax"})
 CONSTANTS = {"pi": math.pi}
 
 
