@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erf
+import pytest
 
 from .meaning import Numbers
+
+jax = pytest.importorskip("jax")
+
+import jax.numpy as jnp  # noqa: E402
+from jax.scipy.special import erf  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 
