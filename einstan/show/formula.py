@@ -57,11 +57,16 @@ def formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
 def sized_formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
     """The same for a left side that says no sizes: they follow from tensors of the formula."""
     written = formula(node, letters, words)
-    sized = {index.name for e in ast.postorder(written) if says_sizes(e) for index in ast.indices_of(e)}
+    sized = sized_in(written)
     scope = words.fixed.union(letters, written_in(written))
     missing = [(x, d) for x, d in zip(letters, node.shape, strict=True) if x not in sized]
     ones = [one for x, d in missing for one in Writer(words).ones(x, d, scope)]
     return times_ones(written, ones) if ones else written
+
+
+def sized_in(root: ast.Expr) -> frozenset[str]:
+    """The indices of an expression whose sizes follow from it."""
+    return frozenset(index.name for e in ast.postorder(root) if says_sizes(e) for index in ast.indices_of(e))
 
 
 def says_sizes(e: ast.Expr) -> bool:
@@ -354,10 +359,9 @@ class Writer:
             own = tuple(fresh_letters)
             inner = letters + own
         body: ast.Expr = yield self.write(x, inner, scope | set(own))
-        unsized = repeated_axes(x) & frozenset(range(x.rank - n, x.rank))
-        if unsized:
-            around = scope.union(own, written_in(body))
-            ones = [one for axis in sorted(unsized) for one in self.ones(inner[axis], x.shape[axis], around)]
+        around, sized = scope.union(own, written_in(body)), sized_in(body)
+        missing = [(letter, d) for letter, d in zip(own, x.shape[x.rank - n :], strict=True) if letter not in sized]
+        if ones := [one for letter, d in missing for one in self.ones(letter, d, around)]:
             body = times_ones(body, ones)
         name = WORDS.get(y.prim.name, y.prim.name)
         return ast.Call(name, (showing(body, own),), tuple(map(ast.Index, own)))
