@@ -172,7 +172,7 @@ class Expr:
     def require_rank(self, count: int) -> None:
         if len(self.axes) != count:
             raise EinstanShapeError(
-                f"{show_expr(self.tree)} has {len(self.axes)} axes, and {count} indices are given.",
+                f"{show_expr(self.written)} has {len(self.axes)} axes, and {count} indices are given.",
                 f"Its axes are {', '.join(self.axes) or 'none'}.",
             )
 
@@ -247,7 +247,7 @@ class Expr:
     @property
     def written(self) -> ast.Expr:
         """The formula, with names for the expressions that it indexes."""
-        return python.settled(self.tree, {}, marks(names_of([self], {})))
+        return python.settled(self.tree, {}, marks(names_of(reached([self]), {})))
 
     def __repr__(self) -> str:
         return str(self)

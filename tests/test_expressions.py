@@ -205,6 +205,7 @@ def test_programs_say_names_where_they_have_them() -> None:
     assert p["L"] == R[B, J] * R[B, J]
     assert es.program({"Z[j,b]": Z})["Z"].axes == ("j", "b")
     assert str(es.program(L=R[B, J] * R[B, J])).splitlines()[0].startswith("expr[b,j] = tanh(")
+    assert str(R[B, J] * R[B, J]) == "expr[B,J] expr[B,J]"
     assert str(es.program(two=2)) == "two = 2"
     assert pickle.loads(pickle.dumps(p)) == p
 
