@@ -25,7 +25,7 @@ import einstan as es
 from .meaning import BINDINGS, COMPLEX, DIFFERENCE, LONG, STEP, Meaning, Rounded, Watched, evaluate
 from .random_programs import program
 from .test_gradients import as_definitions
-from .trees import Apply, Array, RandomProgram, walk
+from .trees import Array, RandomProgram
 
 ROUNDINGS = 4  # in units of the bound that the evaluator carries with a value
 TOLERANCE = 1e-10  # of derivatives, in units of their largest term or 1
@@ -71,12 +71,6 @@ class Case:
     def bindings(self) -> dict[str, str]:
         """What the opaque functions of the program are."""
         return {name: word for name, word in BINDINGS.items() if name in self.read.checked.functions}
-
-    @cached_property
-    def functions(self) -> dict[str, str]:
-        """What its opaque functions are bound to."""
-        applied = {e.name.rstrip("'") for s in self.p.statements for e in walk(s.body) if isinstance(e, Apply)}
-        return {name: word for name, word in BINDINGS.items() if name in applied}
 
     @cached_property
     def wrt(self) -> list[str]:
