@@ -124,6 +124,7 @@ PRINTED = [
     ),
     ("a square over an open index", "Z[i] = y[i,R] 1[i] y[i,R] 1[R]\nL = cos(v[J] g[R,R]) sin(Z[J]) ∂(A A)/∂A", "g"),
     ("a delta that is named", "Z[m] = [A[m,m], B[m]]_m\nY = x[J,I] ∂Z[J]/∂B[I]\nL = sin(Y)", "x"),
+    ("a softmax over ones", "L = logsumexp[j,q](norm[m,n](exp(H[m,n,j]) (F[K,q,n])^0 (s[K,R] g[R])))", "g"),
     ("a product with a mask", "L = log1p(A^2) + prod[l]([B[l], x[l,l]]_l) ∂(A A)/∂A", "x"),
 ]
 
