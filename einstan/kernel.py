@@ -307,7 +307,8 @@ class Bound:
         self.key = list(key)
         self.plain = [np.ndarray] * len(key)
         self.take = taking(names)
-        read = [names.index(name) for name in plan_.inputs]
+        place = {name: n for n, name in enumerate(names)}
+        read = [place[name] for name in plan_.inputs]
         self.pick = None if read == list(range(len(names))) else read
         self.distinct = distinct = list(dict.fromkeys(plan_.results))
         self.large = COUNTS_REFERENCES and any(v.nbytes >= LARGE for v in distinct)
