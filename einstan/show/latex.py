@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from ..syntax import ast, words
 from ..syntax.ast import Call, Expr, Group, Index, Number, Product, Tensor
-from ..syntax.expressions import is_derivative, is_one_factor
+from ..syntax.factors import is_derivative, is_one_factor
 from ..syntax.words import Bind
 from . import text
 from .text import Pieces

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ..errors import EinstanSyntaxError, Span
 from . import words
-from .lexer import CLOSING, END, EOF, OPENING, SYMBOL, Token
+from .token import CLOSING, END, EOF, OPENING, SYMBOL, Token
 
 LOOKAHEAD = 8  # at most so far beyond the last token the grammar looks
 

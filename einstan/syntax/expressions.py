@@ -1,14 +1,13 @@
 """expressions: tokens -> Expr. One Pratt loop; the tables are in words.
 
-A sub-parser that may nest is a generator which yields the sub-parser it needs and is sent the result;
-`run` keeps them on a list, so that depth costs memory and no Python stack.
+A sub-parser that may nest is a generator which yields the sub-parser it needs and is sent the result (see
+recursion), so that depth costs memory and no Python stack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from fractions import Fraction
-from typing import cast
 
 from ..errors import EinstanSyntaxError, Span
 from . import words
@@ -18,7 +17,6 @@ from .ast import (
     Concat,
     Derivative,
     Expr,
-    Extent,
     Filled,
     Group,
     Number,
@@ -27,30 +25,24 @@ from .ast import (
     Product,
     Sum,
     Tensor,
-    indices_of,
 )
-from .lexer import NUMBER, SYMBOL, WORD, Token
+from .factors import (
+    braced,
+    differentials,
+    grouped,
+    is_d,
+    is_derivative,
+    negative_number,
+    splice,
+    ungrouped,
+)
 from .names import Name, Names
+from .token import NUMBER, SYMBOL, WORD, Token
 from .words import Bind
 
 Steps = Generator["Steps", Expr, Expr]
 
 MAX_ORDER = 64
-
-
-def run(steps: Steps) -> Expr:
-    """Runs a sub-parser and all that it asks for, on a stack of its own."""
-    stack, value = [steps], cast(Expr, None)  # the first send of a generator is None
-    while stack:
-        try:
-            asked = stack[-1].send(value)
-        except StopIteration as done:
-            stack.pop()
-            value = done.value
-        else:
-            stack.append(asked)
-            value = cast(Expr, None)
-    return value
 
 
 class Expressions(Names):
@@ -102,7 +94,7 @@ class Expressions(Names):
             token = self.peek()
             if token.kind == SYMBOL and token.text in "*/":
                 self.take()
-            elif token.kind == NUMBER and not self.opens_ones():
+            elif token.kind == NUMBER and not self.has_indices(self.peek(1)):
                 raise self.error(
                     "A bare number comes first in a product, or after an operator.",
                     f"Write * {token.text}.",
@@ -175,7 +167,7 @@ class Expressions(Names):
 
     def number(self) -> Expr:
         token = self.take()
-        if self.opens_indices(token):
+        if self.has_indices(self.peek()):
             return self.filled(token.text, token)
         if token.shape:
             raise self.error(
@@ -183,13 +175,8 @@ class Expressions(Names):
             )
         return Number(Fraction(token.text), token.span)
 
-    def opens_ones(self) -> bool:
-        """`1[K]` and `1_K` are no bare numbers."""
-        after = self.peek(1)
-        return after.text == "_" or (after.text == "[" and not after.spaced)
-
-    def opens_indices(self, _: Token) -> bool:
-        after = self.peek()
+    def has_indices(self, after: Token) -> bool:
+        """`1[K]` and `1_K` are no bare numbers; `after` is what follows the 1."""
         return after.kind == SYMBOL and (after.text == "_" or (after.text == "[" and not after.spaced))
 
     def filled(self, text: str, start: Token) -> Expr:
@@ -393,76 +380,6 @@ class Expressions(Names):
                 return Derivative(above_[0], (below_[0],), span)
             raise self.no_numerator(span) if is_d(top) else self.higher_order(span)
         return Product((braced(top, top.span), braced(bottom, bottom.span)), (False, True), span)
-
-
-def splice(factor: Expr) -> tuple[list[Expr], list[bool]]:
-    """The factors of a fraction in braces, which brackets do not close; any other operand alone."""
-    if isinstance(factor, Product):
-        return list(factor.factors), list(factor.divides)
-    return [factor], [False]
-
-
-def grouped(body: Expr, span: Span) -> Expr:
-    """`body` in brackets, which say nothing about what is one factor anyhow."""
-    plain = isinstance(body, (Number, Call, Extent, Concat, Group))
-    if isinstance(body, (Tensor, Filled)):
-        names = [index.name for index in body.indices or ()]
-        plain = len(set(names)) == len(names)
-    return body if plain else Group(body, span)
-
-
-def ungrouped(body: Expr) -> Expr:
-    return body.body if isinstance(body, Group) else body
-
-
-def braced(body: Expr, span: Span) -> Expr:
-    """`body` in the braces of LaTeX, which say nothing about a power, nor about a name that sums nothing."""
-    return body if is_one_factor(body) else grouped(body, span)
-
-
-def is_one_factor(e: Expr) -> bool:
-    """One factor with or without brackets."""
-    if isinstance(e, Tensor | Filled | Derivative):
-        tensors = (e.numerator, *e.denominators) if isinstance(e, Derivative) else (e,)
-        names = [index.name for t in tensors for index in indices_of(t) if index.capital]
-        return len(set(names)) == len(names)
-    return isinstance(e, Number | Call | Extent | Concat | Group | Power)
-
-
-def negative_number(e: Expr) -> Expr:
-    """`x^{-1}` and `x^(-1)` are x^-1."""
-    body = e.body if isinstance(e, Group) else e
-    lone = isinstance(body, Sum) and body.signs == (-1,) and isinstance(body.terms[0], Number)
-    return Number(-body.terms[0].value, e.span) if lone else e  # type: ignore[attr-defined]
-
-
-def is_derivative(top: Expr, bottom: Expr) -> bool:
-    r"""`\frac{dL}{dW}`, `\frac{d}{dx}`, `\frac{d^2 L}{dw dw}`: what a reader takes for a derivative."""
-    first = top.factors[0] if isinstance(top, Product) else top
-    leads = is_d(first.base if isinstance(first, Power) else first)
-    return bool(differentials(bottom)) and (leads or bool(differentials(top)))
-
-
-def differentials(e: Expr) -> list[Tensor]:
-    """What a product of differentials, `dL` or `d L`, is made of; nothing for other expressions."""
-    factors = e.factors if isinstance(e, Product) and not any(e.divides) else (e,)
-    found: list[Tensor] = []
-    after_d = False
-    for factor in factors:
-        if after_d and isinstance(factor, Tensor):
-            found.append(factor)
-            after_d = False
-        elif is_d(factor):
-            after_d = True
-        elif isinstance(factor, Tensor) and factor.name.startswith("d") and len(factor.name) > 1:
-            found.append(Tensor(factor.name[1:], factor.indices, factor.span))
-        else:
-            return []
-    return [] if after_d else found
-
-
-def is_d(e: Expr) -> bool:
-    return isinstance(e, Tensor) and e.name == "d" and not e.indices
 
 
 def join(operands: Sequence[Expr]) -> Span:

@@ -11,7 +11,8 @@ from ..errors import EinstanNameError, EinstanSyntaxError, Span
 from . import words
 from .ast import Expr, Extent, Index, Number, Product, Sum, Tensor
 from .cursor import Cursor
-from .lexer import LETTER, NUMBER, SYMBOL, WORD, Token
+from .lexer import LETTER
+from .token import NUMBER, SYMBOL, WORD, Token
 
 ONE_LETTER = re.compile(rf"{LETTER}[\u0300-\u036f0-9]*")
 NO_RECURRENCE = "Recurrences are not built yet."

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from itertools import pairwise
 
+from ..recursion import run
 from . import words
 from .ast import Claim, Definition, Expr, Fact, Index, Label, Module, SizeIs, Statement, Tensor
-from .expressions import Expressions, run
-from .lexer import END, EOF, LIMITS, NUMBER, WORD, Limits, Token, tokens
+from .expressions import Expressions
+from .lexer import LIMITS, Limits, tokens
+from .token import END, EOF, NUMBER, WORD, Token
 from .words import Bind
 
 

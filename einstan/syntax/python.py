@@ -33,10 +33,11 @@ from .ast import (
     indices_of,
     postorder,
 )
-from .expressions import grouped
-from .lexer import EOF, LIMITS, WORD, Token, tokens
+from .factors import grouped
+from .lexer import LIMITS, tokens
 from .names import Name
 from .parser import Parser
+from .token import EOF, WORD, Token
 
 # -------------------------------------------------------------------- operands
 

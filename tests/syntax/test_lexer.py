@@ -3,7 +3,8 @@
 import pytest
 
 from einstan.errors import EinstanSyntaxError
-from einstan.syntax.lexer import END, EOF, LIMITS, tokens
+from einstan.syntax.lexer import LIMITS, tokens
+from einstan.syntax.token import END, EOF
 
 
 def spell(text):
