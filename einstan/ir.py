@@ -67,6 +67,11 @@ class Coef:
         kept = tuple(sorted(((d, n) for d, n in powers.items() if n), key=lambda item: str(item[0])))
         return Coef(self.rational * other.rational, kept)
 
+    def huge_as_power(self, n: int) -> bool:
+        """Whether the power is huge for certain, said without computing it."""
+        bits = max(self.rational.numerator.bit_length(), self.rational.denominator.bit_length()) - 1
+        return bits * abs(n) > MAX_DIGITS * 10 // 3
+
     def power(self, n: int) -> Coef:
         return Coef(self.rational**n, tuple((d, k * n) for d, k in self.sizes))
 

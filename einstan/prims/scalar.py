@@ -45,7 +45,8 @@ def power(x: Node, q: Fraction | int) -> Node:
         return like(x, 1)
     if q == 1:
         return x
-    if core is not x and q.denominator == 1 and abs(q) <= MAX_POWER and (q > 0 or coef.rational):
+    whole = q.denominator == 1 and abs(q) <= MAX_POWER and not coef.huge_as_power(int(q))
+    if core is not x and whole and (q > 0 or coef.rational):
         raised = coef.power(int(q))
         if not raised.huge:
             return scale(raised, power(core, q))
