@@ -126,7 +126,8 @@ def objects(e: ast.Expr) -> object:
         case ast.Extent():
             raise NotImplementedError
         case ast.Call():
-            function = es.opaque(e.name + "'" * e.primes + (f"[{','.join(str(n + 1) for n in e.slots)}]" if e.slots else ""))
+            slots = ",".join(str(n + 1) for n in e.slots)
+            function = es.opaque(e.name + "'" * e.primes + (f"[{slots}]" if slots else ""))
             return (function[e.along] if e.along else function)(*made)
         case ast.Product():
             first = 1 / made[0] if e.divides[0] else made[0]
