@@ -161,8 +161,9 @@ def check_random(seed: int) -> None:
     derived = p.grad("L", list(random.inputs))
     with np.errstate(all="ignore"):
         got = ran(numpy_lines(p, p.names, derived.tree), arrays, as_tanh(["h"]))
-    values = p.compile(list(p.names), functions={"h": "tanh"})(arrays)
-    slopes = derived.compile(functions={"h": "tanh"})(arrays)
+    functions = dict.fromkeys(p.checked.functions, "tanh")
+    values = p.compile(list(p.names), functions=functions)(arrays)
+    slopes = derived.compile(functions=functions)(arrays)
     pairs = [(identifier(name), value) for name, value in values.items()]
     pairs += [(f"dL_d{identifier(name)}", slope) for name, slope in slopes.items()]
     for name, want in pairs:

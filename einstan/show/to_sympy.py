@@ -18,7 +18,9 @@ from ..errors import EinstanError, Span
 from ..recursion import Recursive, run
 from ..sympy_words import COMPARISONS, WORDS
 from ..syntax import ast
-from ..syntax.check import Checked, Scope
+from ..syntax.checked import Checked
+from ..syntax.factors import ungrouped
+from ..syntax.scope import Scope
 
 Env = Mapping[str, sympy.Symbol]
 Written = Recursive[Any]  # an expression of sympy; a condition where one is asked for
@@ -216,9 +218,7 @@ def of_sqrt(w: Writer, e: ast.Call, env: Env) -> Written:
 
 
 def of_where(w: Writer, e: ast.Call, env: Env) -> Written:
-    condition, *values = e.args
-    while isinstance(condition, ast.Group):
-        condition = condition.body
+    condition, *values = ungrouped(e.args[0]), *e.args[1:]
     if isinstance(condition, ast.Compare):
         holds = yield comparison(w, condition, env)
     else:

@@ -36,8 +36,10 @@ def grouped(body: Expr, span: Span) -> Expr:
     return body if plain else Group(body, span)
 
 
-def ungrouped(body: Expr) -> Expr:
-    return body.body if isinstance(body, Group) else body
+def ungrouped(e: Expr) -> Expr:
+    while isinstance(e, Group):
+        e = e.body
+    return e
 
 
 def braced(body: Expr, span: Span) -> Expr:
