@@ -99,7 +99,9 @@ def lower_definition(checked: Checked, name: str, derivatives: dict[Node, Deriva
     """The body of a defined name, its axes in the order of the target's."""
     definition = checked.definitions[name]
     target = tuple(index.name for index in definition.target.indices or ())
-    value = lower_expr(checked, checked.scopes[id(definition.body)], definition.body, derivatives, target)
+    value = lower_expr(
+        checked, checked.scopes[id(definition.body)], definition.body, derivatives, tuple(dict.fromkeys(target))
+    )
     return pattern(value.node, value.axes, target, dict(zip(target, checked.shapes[name], strict=True)))
 
 
