@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import sys
@@ -18,7 +17,17 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any, NoReturn
 
+import numpy as np
+
+from .demo import screens
+from .dims import Dim
 from .errors import EinstanError
+from .files import numbers, read_data, read_text, write_arrays
+from .kernel import Kernel
+from .program import Derived, Program, parse
+from .request import Term, Tree
+from .show.assignments import lacking
+from .show.einsum import einsum_module
 
 Arguments = argparse.Namespace
 Report = dict[str, Any]
@@ -129,88 +138,9 @@ def pairs(words: str, form: str) -> dict[str, str]:
     return found
 
 
-# ---------------------------------------------------------------- what is read
-
-
-def read_program(arguments: Arguments) -> Any:
+def read_program(arguments: Arguments) -> Program:
     """The program of FILE, of standard input, or of -e."""
-    from .program import parse
-
     return parse(arguments.text if arguments.file is None else read_text(arguments.file), arguments.labels)
-
-
-def read_text(file: str) -> str:
-    """UTF-8, with or without a byte order mark, lines ended in any way."""
-    if file == "-" and sys.stdin is None:
-        raise EinstanError("Standard input is closed.", "Give a FILE, or -e TEXT.")
-    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        place = f"{'standard input' if file == '-' else file}, byte {error.start + 1}"
-        raise EinstanError(f"The text is not UTF-8 ({place}).", "Save it as UTF-8.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def read_data(words: Sequence[str]) -> dict[str, Any]:
-    """Arrays by name, each given once."""
-    arrays: dict[str, Any] = {}
-    for word in words:
-        for name, array in read_word(word):
-            if name in arrays:
-                raise EinstanError(f"{name} is given twice.", "Give every input once.")
-            arrays[name] = array
-    return arrays
-
-
-def read_word(word: str) -> list[tuple[str, Any]]:
-    """NAME=x.npy, NAME=0.5, NAME=[[1,2],[3,4]], NAME=data.npz (its array NAME), or data.npz (all of its arrays)."""
-    name, equals, source = word.partition("=")
-    if not equals and word.endswith(".npz"):
-        return list(read_arrays(word).items())
-    if not equals or not name:
-        raise EinstanError(f"{word!r} is no array.", f"{DATA_FORMS}.")
-    value = read_number(source)
-    if value is not None:
-        return [(name, value)]
-    suffix = Path(source).suffix.lower()
-    if suffix not in (".npy", ".npz"):
-        raise EinstanError(f"{source!r} is neither a number nor a .npy or .npz file.", f"{DATA_FORMS}.")
-    arrays = read_arrays(source)
-    if suffix == ".npy":
-        return [(name, arrays[""])]
-    if name not in arrays:
-        raise EinstanError(f"{source} holds no array {name!r}.", f"It holds {', '.join(arrays) or 'nothing'}.")
-    return [(name, arrays[name])]
-
-
-def read_number(source: str) -> Any:
-    """A number, or nested lists of them; None for anything else."""
-    import numpy as np
-
-    try:
-        value = np.asarray(json.loads(source) if source.startswith("[") else float(source))
-    except (ValueError, RecursionError, OverflowError):
-        return None
-    return value if value.dtype.kind in "iuf" else None
-
-
-def read_arrays(file: str) -> dict[str, Any]:
-    """The arrays of an archive; that of a .npy file has no name. Pickled objects are refused."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        found = np.load(file, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {"": found}
-        with found:
-            return dict(found)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise EinstanError(
-            f"{file} holds no numpy array: {error}", "Save it with numpy.save or numpy.savez."
-        ) from error
 
 
 # ---------------------------------------------------------------- what is written
@@ -247,37 +177,6 @@ def error_report(error: Exception) -> Report:
 def place(source: str, start: int, end: int) -> dict[str, int]:
     line_start = source.rfind("\n", 0, start) + 1
     return {"start": start, "end": end, "line": source.count("\n", 0, start) + 1, "column": start - line_start + 1}
-
-
-def numbers(value: Any) -> Any:
-    """Nested lists; nan, inf, -inf and complex numbers as the strings that float and complex read."""
-    import numpy as np
-
-    return flat(np.asarray(value).tolist())
-
-
-def flat(value: Any) -> Any:
-    if isinstance(value, list):
-        return [flat(x) for x in value]
-    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
-        return str(value)
-    return value
-
-
-def write_arrays(file: str, results: dict[str, Any]) -> None:
-    """One array to .npy, or all by name to .npz."""
-    import zipfile
-
-    import numpy as np
-
-    if file.endswith(".npy"):
-        (value,) = results.values()
-        np.save(file, value)
-        return
-    with zipfile.ZipFile(file, "w") as archive:  # numpy.savez takes no array that is called `file`
-        for name, value in results.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
 
 
 def listed(title: str, things: Sequence[str]) -> str:
@@ -320,31 +219,26 @@ def shown(name: str, axes: Sequence[str]) -> str:
     return f"{name}[{','.join(axes)}]" if axes else name
 
 
-def equal_sizes(program: Any) -> list[list[str]]:
+def equal_sizes(program: Program) -> list[list[str]]:
     """The axes of inputs that must have one size, as size(X,1) = size(W,2), counted from 1."""
-    groups: dict[Any, list[str]] = {}
+    groups: dict[Dim, list[str]] = {}
     for name in program.inputs:
         for axis, d in enumerate(program.checked.shapes[name]):
             groups.setdefault(d, []).append(f"size({name},{axis + 1})")
     return [[*members, *known(d)] for d, members in groups.items() if len(members) + len(known(d)) > 1]
 
 
-def known(d: Any) -> list[str]:
+def known(d: Dim) -> list[str]:
     return [str(d.value)] if d.value is not None else []
 
 
-def spelled(program: Any, arguments: Arguments) -> str:
+def spelled(program: Program, arguments: Arguments) -> str:
     """The statements of a program as LaTeX or as numpy."""
-    return str(program.latex()) if arguments.to == "latex" else numpy_lines(program, program.names, ())
+    return program.latex() if arguments.to == "latex" else numpy_lines(program, program.names, ())
 
 
-def numpy_lines(program: Any, of: Sequence[str], tree: Any) -> str:
+def numpy_lines(program: Program, of: Sequence[str], tree: Tree) -> str:
     """The names `of`, a tree of derivatives and those that the formulas hold, as numpy statements."""
-    from .program import Derived
-    from .request import Term
-    from .show.assignments import lacking
-    from .show.einsum import einsum_module
-
     tried: set[tuple[str, ...]] = set()
     while True:
         derived = Derived(program, tree, {})
@@ -356,7 +250,7 @@ def numpy_lines(program: Any, of: Sequence[str], tree: Any) -> str:
         tree = (tree, *(Term(top, tuple(below)) for top, *below in new))
 
 
-def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Arguments], None]:
+def derivative(verb: Callable[[Program, str, list[str]], Derived]) -> Callable[[Arguments], None]:
     """The command of a verb: its derivative as lines of formulas, or as the source that computes it."""
 
     def command(arguments: Arguments) -> None:
@@ -372,7 +266,7 @@ def derivative(verb: Callable[[Any, str, list[str]], Any]) -> Callable[[Argument
     return command
 
 
-def source(derived: Any, arguments: Arguments) -> str:
+def source(derived: Derived, arguments: Arguments) -> str:
     """The program that a kernel runs, which is made for sizes."""
     given = sizes(arguments)
     kernel = derived.compile(functions=functions(arguments), sizes=given)
@@ -382,13 +276,13 @@ def source(derived: Any, arguments: Arguments) -> str:
     return f"# Made for {told}128 entries along {'any other' if given else 'every'} axis (--sizes).\n{kernel.source}"
 
 
-def inputs(kernel: Any) -> str:
+def inputs(kernel: Kernel) -> str:
     return ", ".join(shown(name, axes) for name, axes in kernel.inputs.items())
 
 
-DERIVED_TO: dict[str, Callable[[Any, Arguments], str]] = {
+DERIVED_TO: dict[str, Callable[[Derived, Arguments], str]] = {
     "text": lambda derived, arguments: str(derived),
-    "latex": lambda derived, arguments: str(derived.latex()),
+    "latex": lambda derived, arguments: derived.latex(),
     "numpy": source,
     "einsum": lambda derived, arguments: numpy_lines(derived.base, [arguments.of.strip()], derived.tree),
 }
@@ -396,8 +290,6 @@ DERIVED_TO: dict[str, Callable[[Any, Arguments], str]] = {
 
 def run(arguments: Arguments) -> None:
     """Values of one or several names on arrays."""
-    import numpy as np
-
     program = read_program(arguments)
     kernel = program.compile(names(arguments.of), functions=functions(arguments))
     results = kernel(read_data(arguments.data))
@@ -413,8 +305,6 @@ def run(arguments: Arguments) -> None:
 
 def demo(arguments: Arguments) -> None:
     """The main job on built-in data."""
-    from .demo import screens
-
     if arguments.json:
         print_json({"screens": list(screens())})
     else:
@@ -423,8 +313,6 @@ def demo(arguments: Arguments) -> None:
 
 
 # ---------------------------------------------------------------- tables
-
-DATA_FORMS = "Write NAME=FILE.npy, NAME=0.5, NAME=[1,2], NAME=FILE.npz or FILE.npz"
 
 EPILOG = """\
 examples:
