@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import expr
 from .errors import EinstanIndexError, EinstanSyntaxError
 from .expr import Expr, Letter, LetterLike, Whole, combined, index_of, indices_of
 from .program import Program, parse
 from .syntax import ast, python, words
 from .syntax.names import Name
+from .written import written
 
 NOWHERE = parse("")
 """The program without statements, in which expressions begin."""
@@ -67,7 +67,7 @@ def program(definitions: Mapping[str, Expr] | None = None, /, **named: Expr) -> 
     L = R[B,J] R[B,J]
     """
     given = {key: anywhere(value) for key, value in {**(definitions or {}), **named}.items()}
-    return expr.written(given) if given else NOWHERE
+    return written(given) if given else NOWHERE
 
 
 def anywhere(value: Any) -> Expr:
