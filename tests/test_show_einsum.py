@@ -16,6 +16,7 @@ import einstan as es
 from einstan.cli import numpy_lines
 from einstan.show.einsum import einsum_module
 from einstan.show.numpy_text import identifier
+from einstan.syntax import words
 
 from .models import MODELS, Model, relative_error
 from .random_programs import program
@@ -68,6 +69,10 @@ LINES = [
     ("class = lambda' + np", ["class_ = lambda_prime + np_2"]),
     ("Y = X^{(1)} + X'", None),
 ]
+ARGUMENTS = ["x[i] / 2", "z[i]", "u[i]"]
+EVERY_FUNCTION = [f"y[i] = {name}({', '.join(ARGUMENTS[:n])})" for name, n in words.ENTRYWISE.items()]
+EVERY_FUNCTION += [f"y[i] = {name}[k](A[i,k])" for name in sorted(words.REDUCTIONS)]
+EVERY_FUNCTION += [f"Y[i,k] = {name}[k](A[i,k])" for name in sorted(words.NORMALISERS)]
 
 
 def given(text: str) -> tuple[es.Program, dict[str, Any]]:
@@ -91,7 +96,7 @@ def f(x: Any, y: Any) -> Any:
     return np.tanh(x * y)
 
 
-@pytest.mark.parametrize("text", [text for text, _ in LINES if "f(" not in text])
+@pytest.mark.parametrize("text", [*(text for text, _ in LINES if "f(" not in text), *EVERY_FUNCTION])
 def test_lines_give_what_the_kernel_gives(text: str) -> None:
     p, arrays = given(text)
     got = ran(einsum_module(p.checked, p.names), arrays)
