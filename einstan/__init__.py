@@ -21,7 +21,7 @@ from .functions import function
 from .kernel import Kernel
 from .language import (
     FUNCTIONS,
-    Function,
+    NamedFunction,
     concat,
     d,
     delta,
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Function:
+def __getattr__(name: str) -> NamedFunction:
     """The functions of the language: es.tanh(x), es.sum[k](x[k])."""
     if name not in FUNCTIONS:
         raise AttributeError(f"module 'einstan' has no attribute {name!r}")

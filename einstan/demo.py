@@ -9,6 +9,7 @@ import numpy as np
 
 from .program import Program, parse
 from .show.einsum import einsum_module
+from .testing import finite_difference
 
 WIDTH = 92
 Arrays = dict[str, np.ndarray]
@@ -130,18 +131,10 @@ def main_function(source: str) -> str:
     return source[start : source.index("\n\n\n", start)]
 
 
-def difference(program: Program, of: str, arrays: Arrays, name: str, slope: np.ndarray, step: float = 1e-5) -> float:
+def difference(program: Program, of: str, arrays: Arrays, name: str, slope: np.ndarray) -> float:
     """The largest difference of any entry from its central difference, relative to the largest entry."""
-    kernel = program.compile(of)
-    worst = 0.0
-    for place in np.ndindex(slope.shape):
-        moved = []
-        for sign in (1, -1):
-            shifted = arrays[name].copy()
-            shifted[place] += sign * step
-            moved.append(float(kernel({**arrays, name: shifted})))
-        worst = max(worst, abs((moved[0] - moved[1]) / (2 * step) - float(slope[place])))
-    return worst / max(1e-300, float(np.abs(slope).max()))
+    wanted = finite_difference(program.compile(of), arrays, name, step=1e-5)
+    return float(np.abs(wanted - slope).max() / max(1e-300, np.abs(slope).max()))
 
 
 def rule(title: str) -> str:

@@ -75,14 +75,14 @@ def anywhere(value: Any) -> Expr:
     return value if isinstance(value, Expr) else combined(lambda tree: tree, [value], NOWHERE)
 
 
-class Function:
+class NamedFunction:
     """A function of the language or an unknown one: `tanh(x)`, `sum[k](x)`, `f[j](Z[i, K])`."""
 
     def __init__(self, name: Name, along: tuple[ast.Index, ...] | None = None) -> None:
         self.name, self.along = name, along
 
-    def __getitem__(self, letters: LetterLike | tuple[LetterLike, ...]) -> Function:
-        return Function(self.name, indices_of(letters))
+    def __getitem__(self, letters: LetterLike | tuple[LetterLike, ...]) -> NamedFunction:
+        return NamedFunction(self.name, indices_of(letters))
 
     __iter__ = None
 
@@ -93,14 +93,14 @@ class Function:
         return self.name.spelling
 
 
-def opaque(spelling: str) -> Function:
+def opaque(spelling: str) -> NamedFunction:
     """An unknown function by its name, or a derivative of any: `opaque("f'[2]")(a, b)`.
 
     >>> x = tensors("x")
     >>> opaque("f'")(x) * 2
     f'(x) * 2
     """
-    return Function(python.function_name(spelling))
+    return NamedFunction(python.function_name(spelling))
 
 
 def group(product: Any) -> Expr:
@@ -172,5 +172,5 @@ def size(of: Expr | LetterLike, axis: int | None = None) -> Expr:
 
 pi = leaf(ast.Tensor("pi", ()))
 
-FUNCTIONS = {word: Function(python.function_name(word)) for word in sorted(words.FUNCTIONS - words.MATRIX)}
+FUNCTIONS = {word: NamedFunction(python.function_name(word)) for word in sorted(words.FUNCTIONS - words.MATRIX)}
 """Every function of the language."""

@@ -17,7 +17,7 @@ from ..dims import Dim
 from ..errors import EinstanError, Span
 from ..recursion import Recursive, run
 from ..sympy_words import COMPARISONS, WORDS
-from ..syntax import ast
+from ..syntax import ast, words
 from ..syntax.checked import Checked
 from ..syntax.factors import ungrouped
 from ..syntax.scope import Scope
@@ -249,7 +249,7 @@ def along(w: Writer, e: ast.Call, env: Env) -> Written:
     sizes = w.scope.axes[id(argument)]
     inner, limits = w.bound({index.name: sizes[index.name] for index in e.along or ()}, env)
     body = yield w.write(argument, inner)
-    shown = (yield w.write(argument, env)) if e.name in NORMALISERS else None
+    shown = (yield w.write(argument, env)) if e.name in words.NORMALISERS else None
     return ALONG[e.name](body, limits, shown)
 
 
@@ -285,7 +285,6 @@ def log_softmax(z: Any, limits: list[Any], shown: Any) -> Any:
     return sympy.log(softmax(z, limits, shown))
 
 
-NORMALISERS = frozenset(["softmax", "log_softmax"])
 ALONG: dict[str, Callable[[Any, list[Any], Any], Any]] = {
     f.__name__: f for f in (mean, prod, logsumexp, norm, softmax, log_softmax)
 } | {"sum": total}
