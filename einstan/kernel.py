@@ -496,7 +496,9 @@ def check_places(places: Sequence[Any], found: Plan) -> None:
         if not isinstance(place, np.ndarray) or place.shape != v.shape:
             shape = getattr(place, "shape", type(place).__name__)
             raise EinstanShapeError(f"A result of shape {v.shape} can't be written into {shape}.")
-        if not place.flags.writeable or not np.can_cast(v.dtype, place.dtype, "same_kind"):
+        if not place.flags.writeable:
+            raise EinstanShapeError("A result can't be written into a read-only array.")
+        if not np.can_cast(v.dtype, place.dtype, "same_kind"):
             raise EinstanShapeError(f"A result of dtype {v.dtype} can't be written into this array of {place.dtype}.")
 
 

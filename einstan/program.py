@@ -12,7 +12,7 @@ from .claims import Statements
 from .collector import paused
 from .compiling import Options, Signature, kernel_of
 from .dims import Dim
-from .errors import EinstanDerivativeError, EinstanNameError
+from .errors import EinstanDerivativeError, EinstanError, EinstanNameError
 from .expr import Expr
 from .functions import functions_of
 from .ir import Input, Name, Node, pattern
@@ -47,6 +47,15 @@ def parse(
     letters = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
     with paused():
         return Program(check(parse_module(text, letters, limits), formulas=functions_of(functions)))
+
+
+def is_input(name: str, axes: Sequence[str], labels: Iterable[str]) -> bool:
+    """Whether the name with these axes reads as a tensor that a formula is given."""
+    tensor = f"{name}[{','.join(axes)}]" if axes else name
+    try:
+        return list(parse(f"fact 0 {tensor} = 0 {tensor}", labels).inputs) == [name]
+    except EinstanError:
+        return False
 
 
 class Program:
@@ -258,6 +267,8 @@ class Program:
         table = {names[0]: given} if isinstance(given, str) and len(names) == 1 else given
         if isinstance(table, str) or set(table) != set(names):
             raise EinstanNameError("Every name of wrt needs a tangent.", 'Write tangent={"W": "V", "c": "d"}.')
+        if len(set(table.values())) < len(table):
+            raise EinstanNameError("Two names have one tangent.", 'Write tangent={"W": "V", "c": "d"}.')
         return tuple((name, table[name]) for name in names)
 
     def branches(self, wrt: str | Sequence[str], term: Any) -> Tree:
@@ -268,10 +279,19 @@ class Program:
         self.require(of, self.checked.definitions, "defines")
         for name in [wrt] if isinstance(wrt, str) else wrt:
             self.require(name, self.letters, "has")
-        for name in extra or ():
-            if name in self.letters:
-                raise EinstanNameError(f"{name} is a name of the program already.", "Choose a name that is free.")
+        for name, like in (extra or {}).items():
+            self.require_new(name, self.letters[like])
         return Derived(self, tree, dict(extra or {}))
+
+    def require_new(self, name: str, axes: Sequence[str]) -> None:
+        """A name for an input with these axes, which the program does not use yet."""
+        if name in self.letters or name in self.checked.functions:
+            raise EinstanNameError(f"{name} is a name of the program already.", "Choose a name that is free.")
+        if not is_input(name, axes, self.checked.labels):
+            raise EinstanNameError(
+                f"{name[:40]!r} is no name of the language, or has its meaning there.",
+                "Take a letter, then letters, digits and primes.",
+            )
 
     def require_scalar(self, of: str, verb: str, instead: str) -> None:
         self.require(of, self.checked.definitions, "defines")
@@ -320,7 +340,7 @@ class Program:
             if isinstance(top, Input | Name):
                 below = tuple((name, len(self.letters[name])) for name in derivative.denominators)
                 derivatives[node] = (top.name, top.rank, below)
-        return Vocabulary(hints, derivatives, sizes, self.words, frozenset(self.checked.fixed))
+        return Vocabulary(hints, derivatives, sizes, self.words, frozenset({*self.checked.fixed, *self.checked.labels}))
 
 
 class Derived(Program):
@@ -405,6 +425,8 @@ class Derived(Program):
         if not names:
             raise EinstanNameError("A derivative is by names.", 'Write wrt="W" or wrt=["W", "c"].')
         of = next(terms(self.tree)).of
+        for name in self.extra.keys() & (extra or {}).keys():
+            raise EinstanNameError(f"{name} is a name of this derivative already.", "Choose a name that is free.")
         return self.base.derived(of, names, mapped(self.tree, more), {**self.extra, **(extra or {})})
 
     # -- running

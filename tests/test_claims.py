@@ -149,6 +149,11 @@ UNKNOWN = [
     (lambda p: p.grad("Y", "W"), es.EinstanDerivativeError, "scalar"),
     (lambda p: p["Q"], es.EinstanNameError, "Q"),
     (lambda p: p.vjp("Y", "W", "X"), es.EinstanNameError, "X"),
+    (lambda p: p.vjp("Y", "W", "1"), es.EinstanNameError, "no name of the language"),
+    (lambda p: p.jvp("Y", "W", "V w"), es.EinstanNameError, "no name of the language"),
+    (lambda p: p.jvp("Y", "W", "exp"), es.EinstanNameError, "no name of the language"),
+    (lambda p: p.jvp("Y", ["W", "c"], {"W": "V", "c": "V"}), es.EinstanNameError, "one tangent"),
+    (lambda p: p.vjp("Y", "W", "G").jvp(wrt="c", tangent="G"), es.EinstanNameError, "G"),
 ]
 
 
