@@ -350,12 +350,12 @@ def test_arrays(text, arrays, said, repair):
 
 
 def test_growth():
-    lines = [f"z{i + 1}[b,j] = tanh(z{i}[b,K] w{i}[K,j])" for i in range(10_000)]
+    lines = [f"z{i + 1}[b,j] = tanh(z{i}[b,K] w{i}[K,j])" for i in range(5_000)]
     p = read("\n".join(reversed(lines)))
     assert p.order[0] == "z1"
-    assert len(p.shapes) == 20_001
-    chain = " ".join(f"A{i}[{'k' if i == 0 else 'K'}{i},{'k' if i == 4_999 else 'K'}{i + 1}]" for i in range(5_000))
-    assert len(read(f"y[k0,k5000] = {chain}").equations) == 4_999
+    assert len(p.shapes) == 10_001
+    chain = " ".join(f"A{i}[{'k' if i == 0 else 'K'}{i},{'k' if i == 1_999 else 'K'}{i + 1}]" for i in range(2_000))
+    assert len(read(f"y[k0,k2000] = {chain}").equations) == 1_999
     assert read("y = " + " + ".join(["x"] * 100_000)).inputs == {"x": ()}
     assert read("y = " + "(" * 1_000 + "x" + ")" * 1_000).inputs == {"x": ()}
     assert read("y = " + "^".join(["x"] * 20_000)).inputs == {"x": ()}

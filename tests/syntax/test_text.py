@@ -190,5 +190,5 @@ def test_the_text_is_a_fixed_point(tree):
 
 
 def test_growth():
-    for text in ("f(" * 1_000 + "x + 1" + ")" * 1_000, " + ".join(["x"] * 100_000), "^".join(["x"] * 50_000)):
+    for text in ("f(" * 1_000 + "x + 1" + ")" * 1_000, " + ".join(["x"] * 50_000), "^".join(["x"] * 20_000)):
         assert show_expr(parse_expression(text)) == text
