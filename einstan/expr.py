@@ -159,9 +159,8 @@ class Expr:
         """The same with other letters for its axes: Y[B, J]."""
         indices = indices_of(letters)
         self.require_rank(len(indices))
-        tree = self.tree
-        if isinstance(tree, ast.Tensor) and len({x.name for x in tree.indices or ()}) == len(indices):
-            return Expr(self.context, ast.Tensor(tree.name, indices), self.parts, self.functions)
+        if isinstance(self.tree, ast.Tensor) and plain(self.tree.indices or ()):
+            return Expr(self.context, ast.Tensor(self.tree.name, indices), self.parts, self.functions)
         mark = mark_of(id(self))
         return Expr(self.context, ast.Tensor(mark, indices), {mark: self})
 
@@ -302,6 +301,11 @@ class Whole(Expr):
 
     def __str__(self) -> str:
         return f"{self.name}[{','.join(self.letters)}]"
+
+
+def plain(indices: Sequence[ast.Index]) -> bool:
+    """Whether other letters may stand in their place: they differ, and none is a part of its axis."""
+    return len({x.name for x in indices}) == len(indices) and all(x.low is None for x in indices)
 
 
 def tree_of(value: Any) -> ast.Expr:

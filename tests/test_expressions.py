@@ -225,6 +225,16 @@ def test_expressions_of_a_program_go_on() -> None:
     np.testing.assert_allclose(slope.run(**data), 0.8 * p.run("Y", **data))
 
 
+def test_other_letters_for_a_diagonal_and_a_part() -> None:
+    data = {"A": np.arange(9.0).reshape(3, 3), "c": np.arange(3.0)}
+    np.testing.assert_array_equal(A[i, i][j].run(A=data["A"]), [0, 4, 8])
+    np.testing.assert_array_equal(c[j[0:2]][i].run(c=data["c"]), [0, 1])
+    np.testing.assert_array_equal((A[i, j] - A[j, i])[i, i].run(A=data["A"]), [0, 0, 0])
+    np.testing.assert_array_equal(A[i, j][j, i].run(A=data["A"]), data["A"])
+    np.testing.assert_array_equal((A[i, j] * 1)[j, i].run(A=data["A"]), data["A"])
+    np.testing.assert_array_equal((A[i, j][j, i] - A[i, j]).run(A=data["A"]), data["A"] - data["A"].T)
+
+
 def test_what_python_repeats_is_said_once() -> None:
     """200 levels of f = sin(f) cos(f), each held twice by the next: lines, not 2^200 words."""
     f = u[i]

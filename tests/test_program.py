@@ -245,3 +245,10 @@ SHUFFLED = [
 @pytest.mark.parametrize("target", ["Z[b,j]", "Z[j,b]"])
 def test_the_order_of_operands_leaves_no_trace(one: str, other: str, target: str) -> None:
     assert es.parse(f"{target} = {one}")["Z"].node is es.parse(f"{target} = {other}")["Z"].node
+
+
+def test_no_axis_is_called_like_a_label() -> None:
+    p = es.parse("label f, c\nV[b,m,e] = W_f[b,m,K] v_c[K,e]")
+    g = p.jacobian("V", "W_f")
+    assert str(g) == "∂V[b,m,e]/∂W_f[d,n,k] = v_c[k,e] delta[b,d] delta[m,n]"
+    assert es.parse(f"{p}\n{g}") == g

@@ -37,7 +37,7 @@ class Vocabulary:
     derivatives: dict[Node, tuple[str, int, tuple[tuple[str, int], ...]]]  # numerator, rank; denominators, ranks
     sizes: Mapping[Dim, tuple[str, int]]  # an input and its axis of this size
     words: frozenset[str] = frozenset()  # what no short name is called
-    fixed: frozenset[str] = frozenset()  # letters of `size n = 5`, which other axes can't have
+    fixed: frozenset[str] = frozenset()  # letters of `size n = 5` and labels, which other axes can't have
 
 
 @dataclass(frozen=True, slots=True)
