@@ -104,27 +104,51 @@ def opaque(spelling: str) -> NamedFunction:
 
 
 def group(product: Any) -> Expr:
-    """A closed product: group(a * b) * c is (a b) c."""
+    """A closed product: group(a * b) * c is (a b) c, and a b sums its capitals first.
+
+    >>> A, b, c = tensors("A[i,k] b[k] c[k]")
+    >>> i, k, K = indices("i k K")
+    >>> group(A[i, K] * b[K]) * c[k]
+    (A[i,K] b[K]) c[k]
+    """
     return combined(python.group, [product], NOWHERE)
 
 
 def odot(*factors: Any) -> Expr:
-    """a ⊙ b ⊙ c: multiplied entry by entry, nothing summed."""
+    """a ⊙ b ⊙ c: multiplied entry by entry, nothing summed; a capital stays open.
+
+    >>> A, B = tensors("A[v,d] B[v,d]")
+    >>> V, d = indices("V d")
+    >>> ones(V) * odot(A[V, d], B[V, d])
+    1[V] (A[V,d] ⊙ B[V,d])
+    """
     return combined(python.without_sum, factors, NOWHERE)
 
 
 def equal(left: Any, right: Any) -> Expr:
-    """a == b: 1 where entries are equal, else 0."""
+    """a == b: 1 where entries are equal, else 0 (Python's == asks whether two expressions are one function)."""
     return combined(python.compared("=="), [left, right], NOWHERE)
 
 
 def concat(parts: list[Expr] | tuple[Expr, ...], along: LetterLike) -> Expr:
-    """[h[b, K], x[b, K]]_K: the parts end to end along an index."""
+    """[h[b,K], x[b,K]]_K: the parts end to end along an index, which every part shows.
+
+    >>> h, x = tensors("h[b,k] x[b,k]")
+    >>> b, k = indices("b k")
+    >>> concat([h[b, k], x[b, k]], k)
+    [h[b,k], x[b,k]]_k
+    """
     return combined(lambda *trees: python.joined(trees, index_of(along)), parts, NOWHERE)
 
 
 def d(top: Any, *below: Any) -> Expr:
-    """∂L/∂W[k, j], or of higher order with more names: d(L, w[i], w[j])."""
+    """∂L/∂W[k,j]: the axes of the numerator, then of the names below. Raises EinstanSyntaxError for what is no name.
+
+    >>> L, w = tensors("L w[i]")
+    >>> i, j = indices("i j")
+    >>> d(L, w[i], w[j])
+    ∂²L/∂w[i]∂w[j]
+    """
     return combined(python.derivative, [top, *below], NOWHERE)
 
 
@@ -147,17 +171,17 @@ def leaf(tree: ast.Expr) -> Expr:
 
 
 def ones(*letters: LetterLike) -> Expr:
-    """1[K]"""
+    """1[K]: ones, the size of each index being that which it has elsewhere."""
     return leaf(ast.Filled(1, indices_of(letters)))
 
 
 def zeros(*letters: LetterLike) -> Expr:
-    """0[i, j]"""
+    """0[i,j]: zeros."""
     return leaf(ast.Filled(0, indices_of(letters)))
 
 
 def delta(first: LetterLike, second: LetterLike) -> Expr:
-    """Kronecker's delta[i, j]"""
+    """delta[i,j]: Kronecker's, 1 where i = j, else 0."""
     return leaf(ast.Tensor("delta", indices_of((first, second))))
 
 
