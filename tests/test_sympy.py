@@ -95,6 +95,7 @@ NO_SYMPY = [
     ("s[i] = max[k](A[i,k])", "max along an index"),
     ("s[k] = [x[k], y[k]]_k", "A join"),
     ("s[k] = x[k=0:2]", "A part of an axis"),
+    ("s[i,i] = x[i]", "A diagonal on the left"),
     ("s[i] = tanh'(x[i])", "A derivative"),
     ("t = x[I] x[I]\ns[i] = ∂t/∂x[i]", "A derivative"),
     ("s[j] = f[j](x[K]) y[j]", "f along an index"),

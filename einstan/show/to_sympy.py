@@ -29,12 +29,15 @@ Written = Recursive[Any]  # an expression of sympy; a condition where one is ask
 def to_sympy(checked: Checked, name: str) -> Any:
     """The right side of the definition of `name` in sympy.
 
-    Raises EinstanError for joins, parts, max and min along an index, derivatives, and opaque functions of axes.
+    Raises EinstanError for diagonals on the left, joins, parts, max and min along an index, derivatives, and opaque
+    functions of axes.
     """
     definition = checked.definitions[name]
     writer = Writer(checked, checked.scopes[id(definition.body)], size_symbols(checked))
     env: dict[str, sympy.Symbol] = {}
     for index in definition.target.indices or ():
+        if index.name in env:
+            raise writer.refused("A diagonal on the left has", "Write D[i,j] = delta[i,j] d[i].", definition.span)
         env[index.name] = symbol(index.name)
     try:
         e = run(writer.write(definition.body, env))
