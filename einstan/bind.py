@@ -14,7 +14,7 @@ same without axes that ride along.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
@@ -22,23 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 from .derive import derive
 from .dims import Dim, SizeClash, Sizes
 from .errors import EinstanDerivativeError, EinstanNameError, EinstanShapeError
-from .ir import (
-    Add,
-    Call,
-    Coef,
-    Einsum,
-    Input,
-    Name,
-    Node,
-    add,
-    call,
-    einsum,
-    input_,
-    name_,
-    pattern,
-    substitute,
-    toposort,
-)
+from .ir import Call, Node, einsum, name_, pattern, substitute, toposort
 from .prims.opaque import OPAQUE, sees_axes
 from .prims.reduce import ALONG
 from .prims.scalar import FUNCTIONS
@@ -220,47 +204,7 @@ def sizes_of_results(roots: Sequence[Node], functions: Bindings) -> dict[str, Di
     return {symbol: sizes.resolve(d) for symbol, d in sizes.binding.items()}
 
 
-def resized(roots: Sequence[Node], sizes: Mapping[str, Dim]) -> list[Node]:
-    """`roots` with symbols of sizes replaced everywhere."""
-    if not sizes:
-        return list(roots)
-    done: dict[Node, Node] = {}
-    for node in toposort(roots):
-        below = [done[o] for o in node.operands]
-        shape = tuple(d.replace(sizes) for d in node.shape)
-        if isinstance(node, Input | Name):
-            done[node] = (input_ if isinstance(node, Input) else name_)(node.name, shape)
-        elif isinstance(node, Einsum):
-            extra = {label: d.replace(sizes) for label, d in node.sizes}
-            done[node] = einsum(below, node.labels, node.out, extra)
-        elif isinstance(node, Add):
-            coefs = [with_sizes_of(c, sizes) for c in node.coefs]
-            done[node] = add(zip(coefs, below, strict=True), shape)
-        elif isinstance(node, Call):
-            done[node] = call(node.prim, below, tuple(with_sizes(p, sizes) for p in node.params))
-        else:
-            done[node] = node
-    return [done[root] for root in roots]
-
-
-def with_sizes_of(c: Coef, sizes: Mapping[str, Dim]) -> Coef:
-    total = Coef(c.rational)
-    for d, n in c.sizes:
-        total = total * Coef.size(d.replace(sizes), n)
-    return total
-
-
-def with_sizes(p: Any, sizes: Mapping[str, Dim]) -> Any:
-    if isinstance(p, tuple):
-        return tuple(with_sizes(x, sizes) for x in p)
-    return p.replace(sizes) if isinstance(p, Dim) else p
-
-
 # ---------------------------------------------------------------- what stays a call
-
-
-def opaque_calls(roots: Sequence[Node]) -> Iterator[Call]:
-    return (node for node in toposort(roots) if isinstance(node, Call) and node.prim is OPAQUE)
 
 
 def spelled(y: Call) -> str:
@@ -276,7 +220,9 @@ def callables_of(
 ) -> dict[str, Callable[..., Any]]:
     """The callable of every call that is left, by spelling; `letters` say what a size symbol is called."""
     found: dict[str, Callable[..., Any]] = {}
-    for y in opaque_calls(roots):
+    for y in toposort(roots):
+        if not (isinstance(y, Call) and y.prim is OPAQUE):
+            continue
         name, _, _, slots = y.params
         assert isinstance(name, str) and isinstance(slots, tuple)
         if (name, slots) in functions.callables:

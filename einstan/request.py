@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .bind import Bindings, bind, resized
+from .bind import Bindings, bind
 from .derive import derive, identity
 from .dims import Dim
 from .facts import Facts, simplify_by
@@ -19,6 +19,7 @@ from .ir import Call, Einsum, Input, Node, add, einsum, inline, input_, number, 
 from .prims.opaque import OPAQUE
 from .prims.scalar import POW
 from .prims.shape import SHAPE
+from .resize import resized
 from .rewrite import Law
 from .rules import EXACT, LAWS, simplify, simplify_exactly
 from .stabilise import stabilise, stabilise_exactly

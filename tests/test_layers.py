@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "einstan"
 FLOORS = [
     ["errors", "dims", "recursion", "collector", "canonical", "sympy_words", "backends.numpy"],
     ["syntax.*", "ir"],
-    ["show.text", "show.spelling", "show.to_sympy", "prims.*", "rewrite", "derive", "files"],
+    ["show.text", "show.spelling", "show.to_sympy", "prims.*", "rewrite", "resize", "derive", "files"],
     ["show.latex", "show.numpy_text", "flat", "rules", "facts", "testing", "order", "bind"],
     ["stabilise", "lower", "show.assignments", "show.exponents", "show.formula", "plan.*"],
     ["claims", "request", "emit", "arrays", "functions", "show.numpy_module"],
