@@ -11,7 +11,7 @@ A fact holds for the data and not around it, so it is used after everything is d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from .ir import Call, Einsum, Input, Labels, Name, Node, einsum, is_zero, scale, split, substitute, toposort
@@ -82,14 +82,34 @@ def law_of(left: Einsum, right: Node) -> Law:
     @law(Einsum)
     def fact(e: Einsum) -> Node | None:
         """A product that holds the left side of a fact holds the right side instead."""
-        for taken, place in occurrences(searched, e):
-            rest = [n for n in range(len(e.operands)) if n not in taken]
-            operands = [*(e.operands[n] for n in rest), right]
-            labels = [*(e.labels[n] for n in rest), tuple(place[label] for label in searched.out)]
-            return einsum(operands, labels, e.out, e.dims)
+        for product in (e, written_out(e, {node for node, _ in searched.factors})):
+            if isinstance(product, Einsum):
+                for taken, place in occurrences(searched, product):
+                    return replaced(product, taken, right, tuple(place[label] for label in searched.out))
         return None
 
     return fact
+
+
+def replaced(e: Einsum, taken: Sequence[int], node: Node, own: Labels) -> Node:
+    """The product with one factor in the place of those `taken`."""
+    rest = [n for n in range(len(e.operands)) if n not in taken]
+    return einsum([*(e.operands[n] for n in rest), node], [*(e.labels[n] for n in rest), own], e.out, e.dims)
+
+
+def written_out(e: Einsum, sought: Set[Node]) -> Node:
+    """The product, the factors that are products of something sought written out: (T[n,D] x[n]) 1[D]."""
+    operands: list[Node] = []
+    labels: list[tuple[Hashable, ...]] = []
+    for n, (factor, own) in enumerate(e.factors):
+        if isinstance(factor, Einsum) and is_plain(factor) and sought & set(factor.operands):
+            place: dict[int, Hashable] = dict(zip(factor.out, own, strict=True))
+            operands += factor.operands
+            labels += [tuple(place.get(label, (n, label)) for label in inner) for inner in factor.labels]
+        else:
+            operands.append(factor)
+            labels.append(own)
+    return einsum(operands, labels, e.out, e.dims) if len(operands) > len(e.operands) else e
 
 
 def occurrences(searched: Product, e: Einsum) -> Iterator[tuple[list[int], Place]]:

@@ -51,6 +51,7 @@ ONE_HOT = "fact T[n,C] 1[C] = 1[n]"
 ORTHOGONAL = "fact Q[i,K] Q[j,K] = delta[i,j]"
 USED = [
     ("softmax of scores", ONE_HOT, "L = -T[N,C] log_softmax[C](Z[N,C])", "Z", "softmax[c](Z[n,c]) - T[n,c]"),
+    ("a shared product", ONE_HOT, "L = -T[N,C] log_softmax[C](Z[N,C]) c", "Z", "softmax[c](Z[n,c]) c - T[n,c] c"),
     ("the larger side on the right", "fact 1[n] = T[n,C] 1[C]", "L = T[N,C] 1[C] x[N]", "x", "x[n]^0"),
     ("other letters", "fact T[b,S] 1[S] = 1[b]", "L = T[N,C] 1[C] x[N]^2", "x", "2 x[n]"),
     ("more factors", ORTHOGONAL, "L = x[I] Q[I,K] Q[J,K] A[J,M] x[M]", "x", "A[i,J] x[J] + A[J,i] x[J]"),
