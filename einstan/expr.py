@@ -250,31 +250,49 @@ class Expr:
     # -- verbs
 
     def grad(self, wrt: str | Sequence[str]) -> Derived:
-        """∂/∂name: the gradient; of an expression with axes its Jacobian, the axes of the expression first."""
+        """∂/∂name: the gradient; of an expression with axes its Jacobian, the axes of the expression first.
+
+        Raises EinstanNameError for a name that its program has not.
+
+        >>> from einstan import indices, tensors
+        >>> A, x = tensors("A[i,k] x[k]")
+        >>> i, K = indices("i K")
+        >>> y = A[i, K] * x[K]
+        >>> print((y * x[i]).grad(wrt="A"))
+        ∂expr[i]/∂A[j,k] = x[i] x[k] delta[i,j]
+        """
         return self.program.jacobian(self.name, wrt)
 
     def value_and_grad(self, wrt: str | Sequence[str]) -> Derived:
+        """The value first, then what `grad` gives; of a scalar."""
         return self.program.value_and_grad(self.name, wrt)
 
     def jacobian(self, wrt: str | Sequence[str]) -> Derived:
+        """∂/∂name: the axes of the expression, then of the name; of each name of a list."""
         return self.program.jacobian(self.name, wrt)
 
     def hessian(self, wrt: str | Sequence[str]) -> Derived:
+        """∂²/∂a∂b: the axes of the expression, of a, of b; for a list a dict of dicts."""
         return self.program.hessian(self.name, wrt)
 
     def vjp(self, wrt: str | Sequence[str], cotangent: str) -> Derived:
+        """Σ cotangent · ∂/∂name, with the axes of the name; the cotangent becomes an input."""
         return self.program.vjp(self.name, wrt, cotangent)
 
     def jvp(self, wrt: str | Sequence[str], tangent: str | Mapping[str, str]) -> Derived:
+        """Σ ∂/∂name · tangent, with the axes of the expression; a tangent becomes an input."""
         return self.program.jvp(self.name, wrt, tangent)
 
     def hvp(self, wrt: str | Sequence[str], vector: str | Mapping[str, str]) -> Derived:
+        """The Hessian of a scalar times a vector, without the Hessian; the vector becomes an input."""
         return self.program.hvp(self.name, wrt, vector)
 
     def compile(self, **options: Any) -> Kernel:
+        """A kernel that computes it; the options are those of `Program.compile`."""
         return self.program.compile(self.name, **options)
 
     def run(self, /, **arrays: Any) -> Any:
+        """Compile and call once."""
         return self.program.run(self.name, **arrays)
 
 
