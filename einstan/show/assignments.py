@@ -66,6 +66,11 @@ def derivative_key(e: ast.Derivative) -> Key:
     return top, *(below.name for below in e.denominators)
 
 
+def asked_for(checked: Checked, of: Sequence[str], claims: Sequence[ast.Statement]) -> list[Key]:
+    """What is asked for: the names `of`, and the left sides of `claims`."""
+    return [(name,) for name in of] + [line.key for line in lines_of_claims(checked, claims)]
+
+
 def needed(lines: Mapping[Key, Line], ends: Iterable[Key]) -> Iterator[Key]:
     """The lines that the ends need, each after those it uses."""
     entered: set[Key] = set()
@@ -91,6 +96,6 @@ def keys_below(body: ast.Expr) -> Iterator[Key]:
 def lacking(checked: Checked, of: Sequence[str], claims: Sequence[ast.Statement]) -> list[Key]:
     """Derivatives of names that stand in formulas and that no line computes."""
     lines = lines_of(checked, claims)
-    ends = [(name,) for name in of] + [line.key for line in lines_of_claims(checked, claims)]
-    used = dict.fromkeys(key for end in needed(lines, ends) for key in keys_below(lines[end].body))
+    run = (lines[key] for key in needed(lines, asked_for(checked, of, claims)))
+    used = dict.fromkeys(key for line in run for key in keys_below(line.body))
     return [key for key in used if len(key) > 1 and key not in lines and key[0] in checked.definitions]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..syntax import ast
 from ..syntax.checked import Checked
-from .assignments import Line, lines_of, lines_of_claims, needed
+from .assignments import Line, asked_for, lines_of, needed
 from .numpy_module import Module
 from .numpy_text import ATOM, Value, aligned, letters_of
 from .numpy_values import Body
@@ -19,8 +19,7 @@ from .numpy_values import Body
 def einsum_module(checked: Checked, of: Sequence[str], claims: Sequence[ast.Statement] = ()) -> str:
     """The names `of`, and the left sides of `claims`, with all that they need, as Python statements."""
     module = Module(checked, lines_of(checked, claims))
-    ends = [(name,) for name in of] + [line.key for line in lines_of_claims(checked, claims)]
-    for key in needed(module.lines, ends):
+    for key in needed(module.lines, asked_for(checked, of, claims)):
         write(module, module.lines[key])
     return module.text()
 
