@@ -37,6 +37,7 @@ WEIGHTS = ["W^{(1)}", "b^{(1)}"]
 
 PRINTED = [
     ("entry by entry", "L = 1[I] f(x[I])", ["x"], 1, "∂L/∂x[i] = f'(x[i])"),
+    ("a diagonal", "L = f(Q, w)\nQ[i,i] = w[i]", ["w"], 1, "∂L/∂w[i] = f'[2][i](Q[:], w[:]) + ∂L/∂Q[i,i]"),
     ("its second derivative", "L = 1[I] f(x[I])", ["x"], 2, "∂²L/∂x[i]∂x[j] = f''(x[i]) delta[i,j]"),
     (
         "several arguments",

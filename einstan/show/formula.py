@@ -506,6 +506,9 @@ def indistinct(node: Node, labels: Sequence[int]) -> bool:
             waiting.extend((o, group) for o, group in found if len(group) > 1)
         elif isinstance(node, Call) and node.prim in (CONCAT, SOFTMAX, LOG_SOFTMAX) and runs_along(node) & set(axes):
             return True
+        elif isinstance(node, Call) and node.prim is OPAQUE and sees_axes(node):
+            riding = tuple(axis for axis in axes if axis < node.params[1])  # type: ignore[operator]
+            waiting.extend((o, riding) for o in node.operands if len(riding) > 1)
         elif isinstance(node, Add | Call):
             waiting.extend((o, axes) for o in node.operands)
     return False

@@ -31,7 +31,8 @@ for _ in range(2):  # a name may wear two: \hat{\mathbf{x}}
     DRESSED = rf"(?:\\(?:{DRESS})\*?(?![a-zA-Z])\s*(?:\{{\s*{DRESSED}\s*\}}|\\[a-zA-Z]+|{LETTER})|{DRESSED})"
 PATTERN = re.compile(
     rf"""
-      (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | \\[,;:\ ] | \\(?:{"|".join(words.SPACES)})(?![a-zA-Z])
+      (?P<numbered>\\q?quad[\s~]*\([0-9.]+[a-z]?\)(?=\s*(?:\\\\|\\end|\\[\])]|\n|\$|\Z)))
+    | (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | \\[,;:\ ] | \\(?:{"|".join(words.SPACES)})(?![a-zA-Z])
         | \\(?:label|tag\*?)\s*\{{[^{{}}\n]*\}} | (?<=[^\s_^])\{{\}}(?=[_^]))
     | (?P<newline>\n)
     | (?P<comment>[\#%][^\n]*)
@@ -130,6 +131,17 @@ def scan(text: str) -> Iterator[Token]:
 def read_word(text: str, match: re.Match[str]) -> Iterator[Token]:
     span, primes = Span(*match.span()), count_primes(match["primes"])
     yield Token(WORD, plain_name(text, match["word"].rstrip("'′’″"), span), span, primes=primes)
+
+
+def read_numbered(text: str, match: re.Match[str]) -> Iterator[Token]:
+    r"""`\qquad (2)` at the end of a row would multiply by 2."""
+    number = match[0][match[0].index("(") :].strip("()")
+    raise EinstanSyntaxError(
+        "The number of an equation is no factor.",
+        f"Write \\tag{{{number}}}, or leave it out.",
+        source=text,
+        spans=(Span(*match.span()),),
+    )
 
 
 def read_number(_: str, match: re.Match[str]) -> Iterator[Token]:
@@ -252,6 +264,7 @@ def read_environment(text: str, match: re.Match[str]) -> Iterator[Token]:
 
 
 TOKENS = {
+    "numbered": read_numbered,
     "word": read_word,
     "symbol": read_symbol,
     "number": read_number,
