@@ -220,6 +220,9 @@ FLOODS: dict[str, Callable[[int], str]] = {
 
 FOUND = (
     "y = 10^400",
+    "y = x^(10^400)",
+    "y = x^(10^399 / 3)",
+    "label log_softmax, f",
     "y[i] = 10^400 a[i,K] b[K]",
     "y = 1e300 * 1e300",
     "y = (-1)^0.5",

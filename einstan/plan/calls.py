@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backends.numpy import POWERS, REDUCTIONS
 from ..bind import spelled
-from ..errors import EinstanShapeError
+from ..errors import EinstanError, EinstanShapeError
 from ..ir import Call, Node
 from .dtypes import BOOL
 from .shown import (
@@ -27,10 +27,11 @@ from .shown import (
     stretch,
     subscripted,
 )
-from .values import Exact, Name, Value, ratio
+from .values import Exact, Name, Value, as_float, ratio
 
 LINEAR = {"part": (0,), "where": (1, 2)}  # arguments that come with the multiple of the result; of concat all
 MAX_MULTIPLIED = 64  # natural powers up to here are repeated products
+LARGEST_INT = 2**63
 
 
 def lower_call(low: Lowering, node: Node) -> Shown:
@@ -94,9 +95,10 @@ def power(low: Lowering, y: Call) -> Shown:
         return applied(low, y, op, args)
     if q.denominator == 1 and abs(q) <= MAX_MULTIPLIED:
         return applied(low, y, "natural_power" if q > 0 else "negative_power", args, (abs(int(q)),))
-    return applied(
-        low, y, "pow", args, (int(q) if q.denominator == 1 and low.facts.computed(y).kind in "iu" else float(q),)
-    )
+    whole = q.denominator == 1 and low.facts.computed(y).kind in "iu"
+    if whole and abs(q) >= LARGEST_INT:
+        raise EinstanError("An exponent is larger than any int64.", "Give the arrays as floats.")
+    return applied(low, y, "pow", args, (int(q) if whole else as_float(q),))
 
 
 def condition(low: Lowering, y: Call) -> Shown:

@@ -69,7 +69,7 @@ def as_float(c: Number) -> float:
     try:
         return float(c)
     except OverflowError:
-        raise EinstanError("A coefficient is larger than any float64.", "Measure in other units.") from None
+        raise EinstanError("A number is larger than any float64.", "Measure in other units.") from None
 
 
 def magnitude(c: Exact) -> Exact:

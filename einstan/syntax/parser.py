@@ -83,7 +83,10 @@ class Parser(Expressions):
         return Label(tuple(letters), self.since(start))
 
     def label_letter(self) -> str:
-        return self.expect_kind(WORD, "a letter", "Write `label f, g`.").text
+        letter = self.expect_kind(WORD, "a letter", "Write `label f, g`.")
+        if letter.text in words.FUNCTIONS:
+            raise self.error(f"{letter.text} is a function.", "Labels are letters: write `label f, g`.", letter.span)
+        return letter.text
 
     def size_is(self) -> SizeIs:
         start, word = self.take(), self.take()
