@@ -187,7 +187,7 @@ def delta(first: LetterLike, second: LetterLike) -> Expr:
 
 def size(of: Expr | LetterLike, axis: int | None = None) -> Expr:
     """|K|, the size of an index; size(h, 2), of the second axis of h."""
-    if isinstance(of, Whole) and axis is not None:
+    if isinstance(of, Whole) and isinstance(axis, int):
         return leaf(ast.Extent(of.name, axis - 1))
     if isinstance(of, Expr) or axis is not None:
         raise EinstanSyntaxError("A size is of an index, or of an axis of a name.", "Write size(K) or size(h, 2).")

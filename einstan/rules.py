@@ -257,7 +257,7 @@ def unbounded(node: Node) -> bool:
 
 @law(WHERE)
 def empty_choice(y: Call) -> Node | None:
-    """where(c[i], 0, 0) -> 0."""
+    """where(c[i], u[i], u[i]) -> u[i]."""
     _, yes, no = y.operands
     return yes if yes is no else None
 

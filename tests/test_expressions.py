@@ -267,6 +267,7 @@ REFUSED = [
     (lambda: es.tensors("X[:]"), "axes of X are not given"),
     (lambda: K[2], "has two bounds"),
     (lambda: es.size(u[i]), "A size is of an index"),
+    (lambda: es.size(u, "i"), "A size is of an index"),
     (lambda: es.program({"a b": s}), "not one name"),
     (lambda: es.program({"tanh": s}), "tanh"),
     (lambda: es.program(y=X + X[b, k]), "stands here without indices"),
