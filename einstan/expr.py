@@ -247,6 +247,10 @@ class Expr:
     def __repr__(self) -> str:
         return str(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: marks hold for one object, so what indexes others goes as a name."""
+        return vars(self.program[self.name] if self.parts else self)
+
     # -- verbs
 
     def grad(self, wrt: str | Sequence[str]) -> Derived:

@@ -209,6 +209,7 @@ def test_programs_say_names_where_they_have_them() -> None:
     assert str(R[B, J] * R[B, J]) == "expr[B,J] expr[B,J]"
     assert str(es.program(two=2)) == "two = 2"
     assert pickle.loads(pickle.dumps(p)) == p
+    assert pickle.loads(pickle.dumps(R[B, J] * R[B, J])) == R[B, J] * R[B, J]
 
 
 def test_expressions_of_a_program_go_on() -> None:
