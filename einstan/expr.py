@@ -123,6 +123,9 @@ class Expr:
     def __pos__(self) -> Expr:
         return self
 
+    def __abs__(self) -> Expr:
+        return self.made(lambda tree: python.called(python.function_name("abs"), [tree], None))
+
     def __lt__(self, other: Any) -> Expr:
         return self.made(python.compared("<"), other)
 

@@ -212,6 +212,8 @@ class Program:
         return frozenset(written.union(self.checked.functions, *self.letters.values()))
 
     def require(self, name: str, known: Collection[str], verb: str) -> None:
+        if not isinstance(name, str):
+            raise EinstanNameError(f"{type(name).__name__} is no name.", 'Write the name as a text: "W".')
         if name not in known:
             names = list(known)
             close = get_close_matches(name, names, 3)
@@ -263,7 +265,8 @@ class Program:
 
     def tangents(self, wrt: str | Sequence[str], given: str | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """(name, tangent input) for every name of wrt."""
-        names = [wrt] if isinstance(wrt, str) else list(wrt)
+        wrt = called(wrt)
+        names = [wrt] if isinstance(wrt, str) else wrt
         table = {names[0]: given} if isinstance(given, str) and len(names) == 1 else given
         if isinstance(table, str) or set(table) != set(names):
             raise EinstanNameError("Every name of wrt needs a tangent.", 'Write tangent={"W": "V", "c": "d"}.')
@@ -272,12 +275,14 @@ class Program:
         return tuple((name, table[name]) for name in names)
 
     def branches(self, wrt: str | Sequence[str], term: Any) -> Tree:
-        return term(wrt) if isinstance(wrt, str) else {name: term(name) for name in wrt}
+        names = called(wrt)
+        return term(names) if isinstance(names, str) else {name: term(name) for name in names}
 
     def derived(self, of: str, wrt: str | Sequence[str], tree: Tree, extra: Mapping[str, str] | None = None) -> Derived:
         """A derivative program, once all names are known to be names of the program."""
         self.require(of, self.checked.definitions, "defines")
-        for name in [wrt] if isinstance(wrt, str) else wrt:
+        names = called(wrt)
+        for name in [names] if isinstance(names, str) else names:
             self.require(name, self.letters, "has")
         for name, like in (extra or {}).items():
             self.require_new(name, self.letters[like])
@@ -437,6 +442,21 @@ class Derived(Program):
 
     def run(self, /, **arrays: Any) -> Any:  # type: ignore[override]
         return self.compile()(**arrays)
+
+
+def called(wrt: Any) -> str | list[str]:
+    """The name or names to differentiate by; a tensor or a name's expression says its own."""
+    if isinstance(wrt, str):
+        return wrt
+    if isinstance(wrt, Expr):
+        return name_of(wrt)
+    return [x if isinstance(x, str) else name_of(x) for x in wrt]
+
+
+def name_of(x: Any) -> str:
+    if not isinstance(x, Expr) or not isinstance(x.tree, ast.Tensor) or x.parts:
+        raise EinstanNameError("A derivative is by names.", 'Write wrt="W" or wrt=["W", "c"].')
+    return x.tree.name
 
 
 def mapped(tree: Tree, more: Any) -> Tree:

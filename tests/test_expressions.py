@@ -192,6 +192,17 @@ def test_expressions_have_the_verbs_and_need_no_name() -> None:
     assert Z.vjp(wrt="c", cotangent="G").run(**data, G=np.ones((2, 5))).tolist() == [2.0] * 5
 
 
+def test_tensors_say_by_what_to_differentiate() -> None:
+    L = es.sum[i](abs(u[i] * s) * v[i])
+    assert str(L) == "sum[i](abs(u[i] s) v[i])"
+    data = {"u": np.array([1.0, -2.0]), "v": np.array([3.0, 5.0]), "s": 2.0}
+    np.testing.assert_array_equal(L.grad(wrt=u).run(**data), [6, -10])
+    assert set(L.grad(wrt=[u, "s"]).run(**data)) == {"u", "s"}
+    np.testing.assert_array_equal(L.jvp(wrt=v, tangent="V").run(**data, V=[1.0, 0.0]), 2)
+    p = es.parse("y = tanh(x)\nL = y^2")
+    assert str(p.grad("L", wrt=p["y"])) == str(p.grad("L", wrt="y"))
+
+
 def test_programs_say_names_where_they_have_them() -> None:
     Z = X[b, K] * W[K, j] + c[j]
     Y = es.tanh(Z)
@@ -275,6 +286,9 @@ REFUSED = [
     (lambda: (u[I] + 1).run(u=[1.0]), "I"),
     (lambda: es.parse("y = 2 x")["y"] + es.parse("z = 3 x")["z"], "two programs"),
     (lambda: es.opaque("f g"), "not one name"),
+    (lambda: es.sum[i](u[i]).grad(wrt=u[i] * 2), "by names"),
+    (lambda: es.parse("y = x").grad(3, wrt="x"), "is no name"),
+    (lambda: es.parse(b"y = x"), "is a text"),
 ]
 
 

@@ -75,6 +75,8 @@ NO_LIMITS = Limits(sys.maxsize, sys.maxsize, MAX_DIGITS)  # for what einstan wro
 
 def tokens(text: str, limits: Limits = LIMITS) -> list[Token]:
     """The tokens of `text`; a statement's end is an END, the text's end an EOF."""
+    if not isinstance(text, str):
+        raise EinstanSyntaxError(f"A formula is a text, not {type(text).__name__}.", "Give a str; decode bytes first.")
     if len(text) > limits.text:
         raise EinstanSyntaxError(
             f"The text has {len(text)} characters; at most {limits.text} are read.",

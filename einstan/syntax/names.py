@@ -52,6 +52,7 @@ class Names(Cursor):
         super().__init__(text, found)
         self.labels = frozenset(labels)
         self.in_target = False
+        self.ranges: dict[str, Token] = {}  # the n of ∑_{i=1}^{n}
         self.styles: dict[str, Token] = {}
 
     def name(self) -> Name:
@@ -359,6 +360,7 @@ class Names(Cursor):
                 start.span,
                 low.span,
             )
+        self.ranges.setdefault(high.text, high)
         if braced:
             self.expect("}", "Write ∑_{i=1}^{n}.")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from itertools import pairwise
 
+from ..errors import EinstanNameError
 from ..recursion import run
 from . import words
-from .ast import Claim, Definition, Expr, Fact, Index, Label, Module, SizeIs, Statement, Tensor
+from .ast import Claim, Definition, Expr, Fact, Index, Label, Module, SizeIs, Statement, Tensor, postorder
 from .expressions import Expressions
 from .lexer import LIMITS, Limits, tokens
 from .token import END, EOF, NUMBER, WORD, Token
@@ -21,7 +22,9 @@ def parse_module(text: str, labels: Sequence[str] = (), limits: Limits = LIMITS)
     """
     parser = Parser(text, labels, limits)
     given = (Label(tuple(labels)),) if labels else ()
-    return Module(given + tuple(parser.statements()), text)
+    statements = tuple(parser.statements())
+    parser.ranges_are_no_numbers(statements)
+    return Module(given + statements, text)
 
 
 def parse_expression(text: str, labels: Sequence[str] = (), limits: Limits = LIMITS) -> Expr:
@@ -56,6 +59,20 @@ class Parser(Expressions):
             if self.peek().kind not in (END, EOF):
                 opened = start.span
                 raise self.unexpected("the statement ends before it", "Begin a new line, or write an operator.", opened)
+
+    def ranges_are_no_numbers(self, statements: Sequence[Statement]) -> None:
+        """The n of ∑_{i=1}^{n} is the size of i: as an input it could be another number."""
+        if not self.ranges:
+            return
+        defined = {s.target.name for s in statements if isinstance(s, Definition)}
+        for e in (e for s in statements for root in formulas(s) for e in postorder(root)):
+            if isinstance(e, Tensor) and e.indices == () and e.name in self.ranges.keys() - defined:
+                raise EinstanNameError(
+                    f"{e.name} is the end of a sum here, and a number there.",
+                    "Write |i| for the size of the index i.",
+                    source=self.text,
+                    spans=(self.ranges[e.name].span, e.span),
+                )
 
     def statement(self) -> Generator[Statement, None, None]:
         word = self.keyword()
@@ -119,6 +136,19 @@ class Parser(Expressions):
             yield Definition(head, forms[1], span)
             if len(forms) > 2:
                 yield Claim((head, *forms[2:]), span)
+
+
+def formulas(s: Statement) -> tuple[Expr, ...]:
+    """The expressions of a statement that are read for their value."""
+    match s:
+        case Definition():
+            return (s.body,)
+        case Claim():
+            return s.forms
+        case Fact():
+            return (s.left, s.right)
+        case _:
+            return ()
 
 
 def declared_labels(found: list[Token]) -> list[str]:

@@ -63,6 +63,7 @@ REFUSED = [
     # LaTeX, words of the sentence, words of the repair
     (r"y = A^\top x", r"\top has no meaning", "A[j,i] is the transpose"),
     (r"y_i = x_i \qquad (2)", "number of an equation is no factor", r"\tag{2}"),
+    (r"y = \frac{1}{n} \sum_{i=1}^{n} x_i", "n is the end of a sum here", "|i|"),
     (r"\forall i, y = x", r"\forall has no meaning", "a free index stands for all"),
     (r"y = A_{i_1, \dots, i_n}", r"\dots has no meaning", "A[i1,i2,i3]"),
     (r"y = \|x\|", r"\| has no meaning", "norm[k](x[k])"),
