@@ -192,7 +192,7 @@ def derivative_top(lo: Lowering, e: ast.Derivative) -> Value:
     if isinstance(e.numerator, ast.Tensor):
         indices = e.numerator.indices or ()
         return Value(lo.leaf(e.numerator.name), tuple(index.name for index in indices))
-    return lower_expr(lo.checked, lo.checked.scopes[id(e.numerator)], e.numerator, lo.derivatives)
+    return lower_expr(lo.checked, lo.scope, e.numerator, lo.derivatives)
 
 
 def numerator_text(numerator: ast.Expr) -> str:

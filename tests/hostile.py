@@ -223,6 +223,8 @@ FOUND = (
     "y = x^(10^400)",
     "y = x^(10^399 / 3)",
     "label log_softmax, f",
+    "y[i] = A[i,K] b[K](1 + x[i]) L",
+    "Z[n,m] A[n] = ∂²(B B)/∂B∂Z[I,J] x[I] x[J]",
     "y[i] = 10^400 a[i,K] b[K]",
     "y = 1e300 * 1e300",
     "y = (-1)^0.5",

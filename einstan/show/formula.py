@@ -490,7 +490,7 @@ def hides(node: Node, axes: Sequence[int]) -> bool:
             if axis < node.params[1]:  # type: ignore[operator]
                 return True
         elif isinstance(node, Add | Call):
-            waiting.extend((o, axis) for o in node.operands)
+            waiting.extend((o, axis) for o in node.operands if axis < o.rank)  # an opaque function has axes of its own
     return False
 
 

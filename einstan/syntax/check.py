@@ -14,7 +14,7 @@ from typing import cast
 from ..dims import Dim, SizeClash, Sizes
 from ..errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError, Span
 from .arrays import size_mismatch
-from .ast import Claim, Definition, Derivative, Expr, Fact, Label, Module, SizeIs, Tensor, postorder
+from .ast import Claim, Definition, Derivative, Expr, Fact, Label, Module, SizeIs, Tensor
 from .checked import Checked, CheckedClaim, CheckedForm
 from .indices import read
 from .layer import layered, own_entries, restore
@@ -115,13 +115,8 @@ class Program:
         return before + tuple(equation for _, reader in self.readers for equation in reader.equations)
 
     def scopes(self) -> dict[int, Scope]:
-        """By root, and by numerator of a derivative inside it."""
-        found: dict[int, Scope] = {}
-        for root, reader in self.readers:
-            scope = reader.scope(self.resolve)
-            found[id(root)] = scope
-            found.update((id(e.numerator), scope) for e in postorder(root) if isinstance(e, Derivative))
-        return found
+        """By the id of the root."""
+        return {id(root): reader.scope(self.resolve) for root, reader in self.readers}
 
     def resolve(self, dim: Dim) -> Dim:
         if dim not in self.memo:

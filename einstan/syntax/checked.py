@@ -35,7 +35,7 @@ class Checked:
 
     `inputs`: hints for the letters of the axes. `functions`: functions that are not built in, with the number of
     their arguments; `formulas`: those of them that are known. `scopes`: by `id` of the root: bodies of definitions,
-    sides of facts, numerators of derivatives in them. `uses`: one place of each name, for errors.
+    sides of facts. `uses`: one place of each name, for errors.
     """
 
     module: Module
