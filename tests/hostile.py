@@ -223,6 +223,7 @@ FOUND = (
     "y = x^(10^400)",
     "y = x^(10^399 / 3)",
     "label log_softmax, f",
+    "y = log_softmax^{(m)}",
     "y[i] = A[i,K] b[K](1 + x[i]) L",
     "Z[n,m] A[n] = ∂²(B B)/∂B∂Z[I,J] x[I] x[J]",
     "y[i] = 10^400 a[i,K] b[K]",

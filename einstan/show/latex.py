@@ -24,7 +24,7 @@ COMMANDS = {
     **{"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "log_softmax": r"\operatorname{log\_softmax}"},
 }
 COMPARE = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=="}
-NAME = re.compile(r"(?:\\(?P<accent>\w+)\{(?P<dressed>[^}]*)\}|(?P<base>[^_^']+))(?P<primes>'*)(?P<label>.*)")
+NAME = re.compile(r"(?:\\(?P<accent>\w+)\{(?P<dressed>[^}]*)\}|(?P<base>log_softmax|[^_^']+))(?P<primes>'*)(?P<label>.*)")
 WORD = re.compile(r"[^\W\d_]\w*")
 LETTER_AND_NUMBER = re.compile(r"([^\W\d_])([0-9]*)('*)")
 
@@ -328,7 +328,8 @@ def upright(word: str) -> str:
     r"""A letter as it is or as its command; a word of several letters in `\mathrm`."""
     letters = word.rstrip("'")
     plain = len(letters) == 1 or letters.startswith("\\")
-    return (sign(letters) if plain else rf"\mathrm{{{letters}}}") + word[len(letters) :]
+    spelled = letters.replace("_", r"\_")
+    return (sign(letters) if plain else rf"\mathrm{{{spelled}}}") + word[len(letters) :]
 
 
 def sign(word: str) -> str:
