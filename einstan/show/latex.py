@@ -24,7 +24,9 @@ COMMANDS = {
     **{"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "log_softmax": r"\operatorname{log\_softmax}"},
 }
 COMPARE = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=="}
-NAME = re.compile(r"(?:\\(?P<accent>\w+)\{(?P<dressed>[^}]*)\}|(?P<base>log_softmax|[^_^']+))(?P<primes>'*)(?P<label>.*)")
+NAME = re.compile(
+    r"(?:\\(?P<accent>\w+)\{(?P<dressed>[^}]*)\}|(?P<base>log_softmax|[^_^']+))(?P<primes>'*)(?P<label>.*)"
+)
 WORD = re.compile(r"[^\W\d_]\w*")
 LETTER_AND_NUMBER = re.compile(r"([^\W\d_])([0-9]*)('*)")
 
