@@ -308,7 +308,16 @@ class Program:
     # -- running
 
     def compile(self, of: str | Sequence[str], **options: Any) -> Kernel:
-        """A kernel for one name (gives an array) or for a list of names (gives a dict)."""
+        """A kernel for one name (gives an array) or for a list of names (gives a dict).
+
+        Options: `functions` says what opaque functions are (words of the language, formulas of `es.function`, Python
+        callables), `strict` leaves out laws that hold for finite values only, `check_finite` reports nan and inf,
+        `optimize` orders contractions, `memory_limit` is in bytes, `sizes` are those that `source` and `cost` show.
+
+        >>> k = parse("y[i] = f(x[i])").compile("y", functions={"f": "tanh"})
+        >>> k(x=[0.0, 100.0])
+        array([0., 1.])
+        """
         for name in [of] if isinstance(of, str) else of:
             self.require(name, self.checked.definitions, "defines")
         return self.kernel(self.branches(of, Term), {}, Options(**options))
