@@ -38,7 +38,7 @@ from .language import (
     tensors,
     zeros,
 )
-from .program import Derived, Program, parse
+from .programs import Derived, Program, parse
 from .syntax.lexer import Limits
 
 __version__ = "0.1.0"

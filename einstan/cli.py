@@ -24,7 +24,7 @@ from .dims import Dim
 from .errors import EinstanError
 from .files import numbers, read_data, read_text, write_arrays
 from .kernel import Kernel
-from .program import Derived, Program, parse
+from .programs import Derived, Program, parse
 from .request import Term, Tree
 from .show.assignments import lacking
 from .show.einsum import einsum_module

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .program import Program, parse
+from .programs import Program, parse
 from .show.einsum import einsum_module
 from .testing import finite_difference
 

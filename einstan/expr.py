@@ -20,7 +20,7 @@ from .written import fresh_names, mark_of, marks, names_of, one_context, reached
 
 if TYPE_CHECKING:  # an expression is given its program, and asks it
     from .kernel import Kernel
-    from .program import Derived, Program
+    from .programs import Derived, Program
 
 
 class Letter:

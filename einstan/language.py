@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import EinstanIndexError, EinstanSyntaxError
 from .expr import Expr, Letter, LetterLike, Whole, combined, index_of, indices_of
-from .program import Program, parse
+from .programs import Program, parse
 from .syntax import ast, python, words
 from .syntax.names import Name
 from .written import written

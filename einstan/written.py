@@ -17,7 +17,7 @@ from .syntax.names import Name
 
 if TYPE_CHECKING:
     from .expr import Expr
-    from .program import Program
+    from .programs import Program
 
 LONGEST_WRITTEN = 1_000
 """A formula with more nodes than that, written out, gets names for the parts that it repeats."""

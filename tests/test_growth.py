@@ -14,7 +14,7 @@ import pytest
 
 import einstan as es
 from einstan.ir import Node, inline, toposort
-from einstan.kernel import Bound
+from einstan.running import Bound
 from einstan.request import ALL_LAWS, Graph, Term
 from einstan.syntax.lexer import NO_LIMITS
 

@@ -1,4 +1,4 @@
-"""program: Program, what users hold; its methods are the only ones that call the stages."""
+"""programs: Program, what users hold; its methods are the only ones that call the stages."""
 
 from __future__ import annotations
 

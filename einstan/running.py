@@ -1,0 +1,149 @@
+"""running: a plan with its functions, workspaces and results: calls, and nothing else.
+
+Laws: results are fresh arrays that share no memory with anything that a caller can see; a workspace belongs to one
+call at a time, so that a plan may run in many threads; numpy's warnings are off.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
+from operator import itemgetter
+from sys import getrefcount
+from typing import Any, Final
+
+import numpy as np
+
+from .arrays import Array, DType
+from .collector import paused
+from .emit import Functions, compiled, emit
+from .plan import Plan, Value
+
+Key = tuple[tuple[tuple[int, ...], DType], ...]
+
+LARGE: Final = 1 << 18  # bytes from which on a result's memory is worth using again
+PROBE: Final = [np.empty(0)]
+UNSHARED: Final = getrefcount(PROBE[0])  # of an array that only a list holds
+COUNTS_REFERENCES: Final = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+OWN_ERRSTATE: Final = int(np.__version__.split(".")[0]) >= 2  # numpy 2 keeps it in a context variable
+
+
+class Bound:
+    """One plan with its functions and workspaces."""
+
+    __slots__ = (
+        "called",
+        "count",
+        "distinct",
+        "functions",
+        "key",
+        "large",
+        "pack",
+        "plain",
+        "pick",
+        "plan",
+        "pool",
+        "spread",
+        "take",
+    )
+
+    def __init__(
+        self,
+        plan_: Plan,
+        names: Sequence[str],
+        key: Key,
+        pack: Callable[[list[Any]], Any],
+        called: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self.plan, self.pack, self.called = plan_, pack, called
+        self.functions: Functions | None = None
+        self.count = len(names)
+        self.key = list(key)
+        self.plain = [np.ndarray] * len(key)
+        self.take = taking(names)
+        place = {name: n for n, name in enumerate(names)}
+        read = [place[name] for name in plan_.inputs]
+        self.pick = None if read == list(range(len(names))) else read
+        self.distinct = distinct = list(dict.fromkeys(plan_.results))
+        self.large = COUNTS_REFERENCES and any(v.nbytes >= LARGE for v in distinct)
+        self.spread = None if len(distinct) == len(plan_.results) else [distinct.index(v) for v in plan_.results]
+        self.pool: list[Workspace] = []
+
+    def call(self, values: Sequence[Any], out: tuple[Any, ...] | None = None) -> list[Any]:
+        """Run once, in a workspace of its own."""
+        functions = self.functions
+        if functions is None:
+            with paused():
+                functions = self.functions = compiled(emit(self.plan, comments=False), self.called)
+        try:
+            held = self.pool.pop()
+        except IndexError:
+            held = Workspace(
+                quiet_context(), functions.workspace(), [None] * len(self.distinct) if self.large else None
+            )
+        if self.pick is not None:
+            values = [values[n] for n in self.pick]
+        if out is None:
+            out = functions.results() if held.kept is None else held.recycled(self.distinct)
+        try:
+            if OWN_ERRSTATE:
+                out = held.context.run(functions.run, values, held.arrays, out)
+            else:
+                with np.errstate(all="ignore"):
+                    out = functions.run(values, held.arrays, out)
+        finally:
+            self.pool.append(held)
+        return list(out) if self.spread is None else self.repeated(out)
+
+    def repeated(self, out: Sequence[Any]) -> list[Any]:
+        """Equal results are computed once and handed out as copies."""
+        assert self.spread is not None
+        seen: set[int] = set()
+        found = []
+        for n in self.spread:
+            found.append(out[n].copy() if n in seen else out[n])
+            seen.add(n)
+        return found
+
+
+class Workspace:
+    """What one call at a time uses: arrays, numpy's error state, and the large results of the last call.
+
+    A large array costs a page fault for every 4 kB. `kept` holds the results of the last call; one that
+    nobody else holds is handed out again, which no caller can tell from a fresh one.
+    """
+
+    __slots__ = ("arrays", "context", "kept")
+
+    def __init__(self, context: Context, arrays: tuple[Any, ...], kept: list[Any] | None) -> None:
+        self.context, self.arrays, self.kept = context, arrays, kept
+
+    def recycled(self, values: Sequence[Value]) -> tuple[Any, ...]:
+        """An array for each result, of those that were dropped where possible."""
+        kept = self.kept
+        assert kept is not None
+        for n, v in enumerate(values):
+            if v.nbytes < LARGE or getrefcount(kept[n]) > UNSHARED or not as_made(kept[n], v):
+                kept[n] = np.empty(v.shape, v.dtype)
+        return tuple(kept)
+
+
+def as_made(a: Array | None, v: Value) -> bool:
+    """Whether the array still is what it was when it was handed out."""
+    return a is not None and a.shape == v.shape and a.dtype is v.dtype and a.flags.carray and a.flags.owndata
+
+
+def taking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """The values of these names, in their order, without a loop of Python's."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: [given[name] for name in names]
+
+
+def quiet_context() -> Context:
+    """A context in which numpy's warnings are off: entering it costs 0.1 µs, np.errstate 0.8."""
+    context = Context()
+    if OWN_ERRSTATE:
+        context.run(np.seterr, all="ignore")
+    return context
