@@ -18,7 +18,8 @@ from .prims.opaque import OPAQUE, sees_axes
 from .prims.scalar import POW
 from .prims.shape import PART
 from .rules import LAWS, simplify
-from .show.formula import hides, indistinct, orientation
+from .show.formula import hides, indistinct
+from .show.products import orientation
 
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
 

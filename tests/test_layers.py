@@ -17,6 +17,7 @@ FLOORS = [
     ["syntax.*", "ir"],
     ["show.text", "show.spelling", "show.to_sympy", "prims.*", "rewrite", "resize", "derive", "files"],
     ["show.latex", "show.numpy_text", "flat", "rules", "facts", "testing", "order", "bind"],
+    ["show.products"],
     ["stabilise.*", "lower", "show.assignments", "show.exponents", "show.formula", "plan.*"],
     ["claims", "request", "emit", "arrays", "functions", "show.numpy_module"],
     ["callables", "lines", "written", "running", "show.numpy_values"],

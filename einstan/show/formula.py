@@ -13,7 +13,7 @@ from string import ascii_lowercase
 
 from ..dims import Dim
 from ..errors import EinstanShapeError
-from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero, raw_sum
+from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero
 from ..prims.opaque import OPAQUE, sees_axes
 from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
 from ..prims.scalar import COMPARISONS, POW, POWER
@@ -22,6 +22,19 @@ from ..recursion import Recursive, run
 from ..rules import repeated_axes
 from ..syntax import ast
 from ..syntax.words import FUNCTIONS
+from .products import (
+    Factor,
+    absorbed,
+    as_power,
+    axes_called,
+    first_coef,
+    is_difference,
+    is_sum,
+    reading_order,
+    spread_squares,
+    term_order,
+    turn,
+)
 from .spelling import bracket_chain, bracket_compare, bracket_product, bracket_sum, decimal, occurrences, raised, shown
 
 ALPHABET = tuple("ijklmnpqrstuvwabcdefgh")
@@ -38,15 +51,6 @@ class Vocabulary:
     sizes: Mapping[Dim, tuple[str, int]]  # an input and its axis of this size
     words: frozenset[str] = frozenset()  # what no short name is called
     fixed: frozenset[str] = frozenset()  # letters of `size n = 5` and labels, which other axes can't have
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """One factor of a product that is being written."""
-
-    node: Node
-    letters: tuple[str, ...]
-    q: Fraction = Fraction(1)
 
 
 def formula(node: Node, letters: Sequence[str], words: Vocabulary) -> ast.Expr:
@@ -469,10 +473,6 @@ def times_ones(expr: ast.Expr, ones: Sequence[ast.Expr]) -> ast.Expr:
     return ast.Product(tuple(factors), (False,) * len(factors)) if len(factors) > 1 else factors[0]
 
 
-def axes_called(f: Factor, letter: str) -> list[int]:
-    return [n for n, x in enumerate(f.letters) if x == letter]
-
-
 def hides(node: Node, axes: Sequence[int]) -> bool:
     """Whether a capital at these axes would be summed inside the node, or misread there."""
     if len(axes) > 1 and not isinstance(node, Input | Name):
@@ -542,105 +542,6 @@ def fresh(hint: str | None, taken: Collection[str]) -> str:
     candidates = ([hint] if hint else []) + list(rotated)
     letter = next((x for x in candidates if x.lower() not in taken), None)
     return letter or next(f"{x}{n}" for n in range(1, 10_000) for x in ascii_lowercase if f"{x}{n}" not in taken)
-
-
-def leaves_of(node: Node) -> bool:
-    """Whether anything but a constant stands in the node."""
-    return not (isinstance(node, Const) or (isinstance(node, Einsum) and not node.operands))
-
-
-def reading_order(node: Node) -> tuple[object, ...]:
-    """Leaves first, then functions, then sums and products; derivatives before defined names before inputs."""
-    kind = 0 if isinstance(node, Input | Name) else 1 if isinstance(node, Call | Const) else 2
-    if kind == 0:
-        assert isinstance(node, Input | Name)
-        return kind, not node.name.startswith("∂"), not isinstance(node, Name), node.name
-    named = sorted(o.name for o in node.operands if isinstance(o, Input | Name))
-    return kind, tuple(named), node.digest
-
-
-def term_order(term: tuple[Coef, Node]) -> tuple[object, ...]:
-    """Positive terms first, numbers before the rest, what is repeated along axes last."""
-    coef, node = term
-    return (coef.rational < 0, bool(leaves_of(node)), len(repeated_axes(node)), *reading_order(node))
-
-
-def first_coef(a: Node) -> Fraction:
-    """The coefficient of the term that is read first."""
-    assert isinstance(a, Add)
-    return min(a.terms, key=lambda t: (bool(leaves_of(t[1])), *reading_order(t[1])))[0].rational
-
-
-def orientation(node: Node) -> int:
-    """-1 where a person would write the negative of the node: p (p - 1) is better -p (1 - p)."""
-    operands = node.operands if isinstance(node, Einsum) else (node,)
-    sums = [o for o in operands if is_sum(o)]
-    return -1 if sum(first_coef(a) < 0 for a in sums) % 2 else 1
-
-
-def is_sum(node: Node) -> bool:
-    return isinstance(node, Add) and len(node.operands) > 1
-
-
-def is_difference(a: Node) -> bool:
-    """Whether the sum reads as well when turned: some term is negative, and none is a number."""
-    assert isinstance(a, Add)
-    return any(c.rational < 0 for c in a.coefs) and all(leaves_of(o) for o in a.operands)
-
-
-def turn(coef: Coef, factors: list[Factor], n: int) -> tuple[Coef, list[Factor]]:
-    """c (a - b) as -c (b - a)."""
-    f = factors[n]
-    turned = Factor(multiplied(f.node, Coef(Fraction(-1))), f.letters, f.q)
-    return coef * Coef(Fraction(-1) ** int(f.q)), [*factors[:n], turned, *factors[n + 1 :]]
-
-
-def multiplied(a: Node, coef: Coef) -> Node:
-    """coef a with every term multiplied: the sum as it is written, outside the normal form."""
-    assert isinstance(a, Add)
-    return raw_sum([c * coef for c in a.coefs], a.operands, a.shape)
-
-
-def absorbed(coef: Coef, factors: list[Factor]) -> tuple[Coef, list[Factor]]:
-    """0.001 (1 + 1000 v) as 0.001 + v: the coefficient goes into a sum where that leaves fewer."""
-    places_ = [n for n, f in enumerate(factors) if is_sum(f.node) and f.q == 1]
-    if len(places_) != 1 or abs(coef.rational) == 1:
-        return coef, factors
-    f = factors[places_[0]]
-    inside = multiplied(f.node, Coef(abs(coef.rational)))
-    if explicit(inside) >= explicit(f.node) + 1:
-        return coef, factors
-    sign = Coef(Fraction(1 if coef.rational > 0 else -1), coef.sizes)
-    return sign, [Factor(inside, f.letters) if g is f else g for g in factors]
-
-
-def explicit(a: Node) -> int:
-    """How many numbers a reader sees in front of the terms."""
-    assert isinstance(a, Add)
-    return sum(abs(c.rational) != 1 for c, o in a.terms if leaves_of(o))
-
-
-def as_power(f: Factor) -> Factor:
-    if isinstance(f.node, Call) and f.node.prim is POW:
-        (q,) = f.node.params
-        assert isinstance(q, Fraction)
-        return Factor(f.node.operands[0], f.letters, q)
-    return f
-
-
-def spread_squares(factors: list[Factor], capitals: list[str]) -> list[Factor]:
-    """x[I]^2 as x[I] x[I] where that sums I, and no capital that is open."""
-    single = [x for x in capitals if places(factors, x) == 1]
-    written = []
-    for f in factors:
-        closed = all(x in capitals or x[0].islower() for x in f.letters)
-        square = f.q == 2 and closed and any(x in single for x in f.letters)
-        written.extend([Factor(f.node, f.letters)] * 2 if square else [f])
-    return written
-
-
-def places(factors: list[Factor], letter: str) -> int:
-    return sum(f.letters.count(letter) if isinstance(f.node, Input | Name) else letter in f.letters for f in factors)
 
 
 def without_zero_axes(expr: ast.Expr) -> ast.Expr:
