@@ -11,7 +11,7 @@ from .bind import bindings_of, callables_of, sizes_of_results
 from .collector import paused
 from .dims import Dim, Env, single_symbol
 from .ir import Add, Call, Input, Node, Shape, toposort
-from .kernel import Kernel
+from .kernel import Kernel, Spec
 from .order import associate
 from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms
 
@@ -81,23 +81,24 @@ def kernel_of(
         return graph.nodes(lambda roots: associate(roots, Guessed(env), options.optimize)) if several else plain
 
     read = read_inputs(plain, signature.shapes)
-    return Kernel(
+    spec = Spec(
         inputs={name: signature.hints[name] for name in read},
         shapes={name: signature.shapes[name] for name in read},
         build=build,
         pack=packer(tree),
         known=frozenset(signature.shapes) - set(read),
-        explain_mismatch=signature.explain,
+        explain=signature.explain,
         backend=options.backend,
         optimize=options.optimize,
         memory_limit=options.memory_limit,
-        sizes=options.sizes,
+        sizes=dict(options.sizes or {}),
         check_finite=options.check_finite,
         wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),
         real=graph.real,
-        recipe=recipe,
         functions=called,
+        recipe=recipe,
     )
+    return Kernel(spec)
 
 
 def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -42,6 +42,39 @@ class Cost:
     peak_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a kernel is made of.
+
+    `inputs` gives the axis letters and `shapes` the sizes of what is read, `known` are inputs that are not; `build`
+    makes the nodes for sizes and `pack` nests their arrays; `explain` words a mismatch of sizes; `wrt` are inputs that
+    derivatives are taken by, `real` those below functions of reals; `functions` are Python's, `recipe` makes the kernel
+    again.
+    """
+
+    inputs: Mapping[str, tuple[str, ...]]
+    shapes: Mapping[str, Shape]
+    build: Callable[[Env], list[Node]]
+    pack: Callable[[list[Any]], Any]
+    known: frozenset[str] = frozenset()
+    explain: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None = None
+    backend: str = "numpy"
+    optimize: str = "auto"
+    memory_limit: int | None = None
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    check_finite: bool = False
+    wrt: frozenset[str] = frozenset()
+    real: frozenset[str] = frozenset()
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is read, in order."""
+        return tuple(self.inputs)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Kernel:
     """A program for numpy: call it with arrays by keyword or one mapping.
 
@@ -49,94 +82,31 @@ class Kernel:
     before the first, of nominal sizes (`sizes` by letter or by input, else 128 for each axis).
     """
 
-    __slots__ = (
-        "_build",
-        "_explain",
-        "_finite",
-        "_functions",
-        "_known",
-        "_limit",
-        "_names",
-        "_pack",
-        "_real",
-        "_recipe",
-        "_shapes",
-        "_sizes",
-        "_state",
-        "_wrt",
-        "inputs",
-        "optimize",
-    )
-    inputs: Mapping[str, tuple[str, ...]]
-    optimize: str
-    _names: tuple[str, ...]
-    _shapes: dict[str, Shape]
-    _build: Callable[[Env], list[Node]]
-    _pack: Callable[[list[Any]], Any]
-    _known: frozenset[str]
-    _explain: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None
-    _limit: int | None
-    _sizes: dict[str, Any]
-    _finite: bool
-    _wrt: frozenset[str]
-    _real: frozenset[str]
-    _functions: Mapping[str, Callable[..., Any]]
-    _recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None
-    _state: State
+    _spec: Spec
+    _state: State = field(default_factory=lambda: State())
 
-    def __init__(
-        self,
-        inputs: Mapping[str, tuple[str, ...]],
-        shapes: Mapping[str, Shape],
-        build: Callable[[Env], list[Node]],
-        pack: Callable[[list[Any]], Any],
-        known: frozenset[str] = frozenset(),
-        explain_mismatch: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None = None,
-        backend: str = "numpy",
-        optimize: str = "auto",
-        memory_limit: int | None = None,
-        sizes: Mapping[str, Any] | None = None,
-        check_finite: bool = False,
-        wrt: frozenset[str] = frozenset(),
-        real: frozenset[str] = frozenset(),
-        recipe: tuple[Callable[..., Kernel], tuple[Any, ...]] | None = None,
-        functions: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> None:
+    def __post_init__(self) -> None:
+        backend = self._spec.backend
         if backend != "numpy":
             raise MissingBackendError(f"The backend {backend[:60]!r} is not built yet.", 'Write backend="numpy".')
-        check_method(optimize)
-        fields: dict[str, Any] = {
-            "inputs": dict(inputs),
-            "optimize": optimize,
-            "_names": tuple(inputs),
-            "_shapes": dict(shapes),
-            "_build": build,
-            "_pack": pack,
-            "_known": frozenset(known) - set(inputs),
-            "_explain": explain_mismatch,
-            "_limit": memory_limit,
-            "_sizes": dict(sizes or {}),
-            "_finite": check_finite,
-            "_wrt": frozenset(wrt),
-            "_real": frozenset(real),
-            "_recipe": recipe,
-            "_functions": dict(functions or {}),
-            "_state": State(),
-        }
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        check_method(self._spec.optimize)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a Kernel can't be changed; compile another one")
+    @property
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        return dict(self._spec.inputs)
+
+    @property
+    def optimize(self) -> str:
+        return self._spec.optimize
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Kernels pickle as what they are made of, and are made anew."""
-        if self._recipe is None:
+        if self._spec.recipe is None:
             raise TypeError("a Kernel pickles only with the recipe that made it")
-        return self._recipe
+        return self._spec.recipe
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in self.inputs.items())
+        shown = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in self._spec.inputs.items())
         return f"<Kernel of {shown[:100] or 'nothing'}, numpy>"
 
     # ------------------------------------------------------------ calling
@@ -145,12 +115,12 @@ class Kernel:
         """The results for these arrays: fresh arrays, nested as they were asked for."""
         bound, values = self._ready(named if arrays is None else {**arrays, **named})
         results = bound.call(values)
-        return bound.pack(self._checked(results) if self._finite else results)
+        return bound.pack(self._checked(results) if self._spec.check_finite else results)
 
     def into(self, outs: Any, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The results written into the arrays `outs` (nested like the results), which may overlap the inputs."""
         bound, values = self._ready(named if arrays is None else {**arrays, **named})
-        places = list(flattened(outs, self._pack(list(range(len(bound.plan.results))))))
+        places = list(flattened(outs, self._spec.pack(list(range(len(bound.plan.results))))))
         check_places(places, bound.plan)
         if direct(places, values, bound.plan):
             self._checked(bound.call(values, tuple(places)))
@@ -172,8 +142,8 @@ class Kernel:
         return self._bind(given)
 
     def _checked(self, results: list[Any]) -> list[Any]:
-        if self._finite:
-            for name, found in zip(paths(self._pack(list(range(len(results))))), results, strict=True):
+        if self._spec.check_finite:
+            for name, found in zip(paths(self._spec.pack(list(range(len(results))))), results, strict=True):
                 check_entries(name, found)
         return results
 
@@ -182,7 +152,7 @@ class Kernel:
     @property
     def source(self) -> str:
         """The generated numpy source."""
-        return emit(self._current().plan, self.inputs)
+        return emit(self._current().plan, self._spec.inputs)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -196,13 +166,13 @@ class Kernel:
         return Cost(found.flops, found.bytes, found.peak_bytes)
 
     def _current(self) -> Bound:
-        state = self._state
+        spec, state = self._spec, self._state
         if state.last is not None:
             return state.last
         if state.nominal is None:
-            env = nominal_env(self._shapes, self.inputs, self._sizes)
+            env = nominal_env(spec.shapes, spec.inputs, spec.sizes)
             dtype = np.dtype("float64")
-            key = tuple([(tuple([d.at(env) for d in self._shapes[name]]), dtype) for name in self._names])
+            key = tuple([(tuple([d.at(env) for d in spec.shapes[name]]), dtype) for name in spec.names])
             state.nominal = self._planned(key, env)
         return state.nominal
 
@@ -210,21 +180,21 @@ class Kernel:
 
     def _bind(self, given: Mapping[str, Any]) -> tuple[Bound, Sequence[Any]]:
         """The plan for these arrays, and the arrays as it takes them."""
-        check_names(given, self._names, self._known)
-        arrays = as_arrays({name: given[name] for name in self._names})
-        unread = {name: x for name, x in given.items() if name in self._known}
-        check_real(arrays, self._names, self._real)
-        arrays = differentiable(arrays, self._names, self._wrt, unread)
+        spec, state = self._spec, self._state
+        names = spec.names
+        check_names(given, names, spec.known)
+        arrays = as_arrays({name: given[name] for name in names})
+        unread = {name: x for name, x in given.items() if name in spec.known}
+        check_real(arrays, names, spec.real)
+        arrays = differentiable(arrays, names, spec.wrt, unread)
         beside = tuple(sorted({dtype_of(x) for x in unread.values()}, key=str))
         key = tuple([(a.shape, a.dtype) for a in arrays])
-        state = self._state
         found = state.plans.get((key, beside))
         if found is None:
-            actual = {name: a.shape for name, a in zip(self._names, arrays, strict=True)}
-            env = self._env(actual)
+            env = self._env({name: a.shape for name, a in zip(names, arrays, strict=True)})
             with state.lock:
                 found = state.plans.get((key, beside)) or self._planned(key, env, beside)
-                check_memory(found.plan, self._limit)
+                check_memory(found.plan, spec.memory_limit)
                 while len(state.plans) >= PLANS_KEPT:
                     del state.plans[next(iter(state.plans))]
                 state.plans[key, beside] = found
@@ -234,21 +204,23 @@ class Kernel:
         return found, arrays
 
     def _planned(self, key: Key, env: Env, beside: tuple[DType, ...] = ()) -> Bound:
-        dtypes = {name: dtype for name, (_, dtype) in zip(self._names, key, strict=True)}
+        spec = self._spec
+        dtypes = {name: dtype for name, (_, dtype) in zip(spec.names, key, strict=True)}
         with paused():
-            found = plan(self._build(env), env, dtypes, self.optimize, self.inputs, beside)
+            found = plan(spec.build(env), env, dtypes, spec.optimize, spec.inputs, beside)
         called = {
-            name: guarded(asked.key, self._functions[asked.key], asked.shape, asked.dtype)
+            name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
             for asked, name in opaque_steps(found).items()
         }
-        return Bound(found, self._names, key, nested(self._pack, len(found.results)), called)
+        return Bound(found, spec.names, key, nested(spec.pack, len(found.results)), called)
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
         """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""
+        spec = self._spec
         try:
-            return solved(self._shapes, self.inputs, actual)
+            return solved(spec.shapes, spec.inputs, actual)
         except EinstanShapeError as error:
-            better = self._explain(actual) if self._explain is not None else None
+            better = spec.explain(actual) if spec.explain is not None else None
             raise (better or error) from None
 
 

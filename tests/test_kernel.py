@@ -14,7 +14,7 @@ import pytest
 from einstan.dims import Dim
 from einstan.errors import EinstanError, EinstanNameError, EinstanShapeError, MissingBackendError
 from einstan.ir import Node, Shape, add, einsum, input_, number, pattern, scale
-from einstan.kernel import Kernel, available_memory
+from einstan.kernel import Kernel, Spec, available_memory
 from einstan.order import associate
 from einstan.prims.scalar import EXP, LOG, TANH
 from einstan.prims.shape import concat
@@ -39,18 +39,19 @@ def kernel(
 ) -> Kernel:
     hints = {name: HINTS.get(name, tuple("ijkl"[: len(shape)])) for name, shape in shapes.items()}
     nodes = roots or [Y]
-    return Kernel(inputs=hints, shapes=shapes, build=lambda env: nodes, pack=pack, **options)
+    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env: nodes, pack=pack, **options))
 
 
 def net_kernel(net: Net, **options: Any) -> Kernel:
     names = [w.name for w in net.weights]  # type: ignore[attr-defined]
-    return Kernel(
+    spec = Spec(
         inputs=net.hints,
         shapes=net.shapes,
         build=lambda env: gradients(net._replace(loss=associate([net.loss], env)[0])),
         pack=lambda r: (r[0], dict(zip(names, r[1:], strict=True))),
         **options,
     )
+    return Kernel(spec)
 
 
 # ---------------------------------------------------------------- arrays
@@ -297,7 +298,7 @@ def test_sizes_that_do_not_fit(name: str, array: Any, match: str, bound: bool) -
 def test_the_program_tells_a_mismatch_in_its_words() -> None:
     told = EinstanShapeError("in the words of the program")
     with pytest.raises(EinstanShapeError, match="in the words"):
-        kernel(explain_mismatch=lambda actual: told if actual["W"] == (6, 3) else None)({**DATA, "W": np.ones((6, 3))})
+        kernel(explain=lambda actual: told if actual["W"] == (6, 3) else None)({**DATA, "W": np.ones((6, 3))})
 
 
 def gate() -> Kernel:
