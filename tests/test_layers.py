@@ -20,6 +20,7 @@ FLOORS = [
         "collector",
         "canonical",
         "sympy_words",
+        "path_info",
         "backends.numpy",
         "show.amounts",
         "show.svg",
