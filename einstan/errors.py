@@ -47,6 +47,10 @@ class EinstanShapeError(EinstanError):
     """Ranks, sizes or dtypes do not fit; names the index, both sizes and both tensors."""
 
 
+class EinstanTypeError(EinstanError, TypeError):
+    """An argument is of a type that the call does not take."""
+
+
 class EinstanNameError(EinstanError):
     """A name is unknown, defined twice, or depends on itself."""
 

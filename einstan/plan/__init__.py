@@ -13,7 +13,7 @@ from ..ir import Add, Call, Einsum, Input, Node
 from ..order import associate
 from .blocks import take_blocks
 from .calls import lower_call
-from .dtypes import DType
+from .dtypes import DType, Promotion, promote
 from .facts import Facts
 from .memory import arrange
 from .products import lower_einsum
@@ -31,14 +31,16 @@ def plan(
     optimize: str = "auto",
     hints: Mapping[str, Sequence[str]] | None = None,
     beside: Sequence[DType] = (),
+    promotion: Promotion = promote,
 ) -> Plan:
     """The steps that compute all `outputs` together, common nodes once.
 
     `env` gives the sizes, `dtypes` those of the inputs by name, `hints` the letters of their axes for the formulas,
-    `beside` the dtypes of arrays that are given and not read: results that no input reaches follow them too.
+    `beside` the dtypes of arrays that are given and not read: results that no input reaches follow them too;
+    `promotion` gives the dtype of a product.
     Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
     """
-    facts = Facts(take_blocks(associate(outputs, env, optimize), env), env, dtypes, beside)
+    facts = Facts(take_blocks(associate(outputs, env, optimize), env), env, dtypes, beside, promotion)
     low = Lowering(facts, hints or {})
     low.run(LOWER)
     steps = tuple(low.build.steps)

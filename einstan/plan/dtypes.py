@@ -21,6 +21,7 @@ from .values import Exact
 DType = np.dtype[Any]
 INT, UINT, BOOL, DOUBLE = (np.dtype(t) for t in ("int64", "uint64", "bool", "float64"))
 HALF, SINGLE = np.dtype("float16"), np.dtype("float32")
+Promotion = Callable[[Iterable[DType | None]], DType | None]
 STRUCTURAL = frozenset({"part", "concat"})
 
 
@@ -47,20 +48,31 @@ def promote(parts: Iterable[DType | None]) -> DType | None:
     return np.result_type(*inexact, *wide)
 
 
+def kept(parts: Iterable[DType | None]) -> DType | None:
+    """The dtype of a product of arrays of one dtype, integers as narrow as they come."""
+    known = {d for d in parts if d is not None}
+    return np.result_type(*known) if known else None
+
+
 def inexact(d: DType | None) -> DType | None:
     """The dtype of a function of d."""
     return DOUBLE if d is not None and d.kind in "biu" else d
 
 
 def dtype_of(
-    node: Node, own: Mapping[Node, DType | None], inputs: Mapping[str, DType], coef: Callable[[Coef], Exact]
+    node: Node,
+    own: Mapping[Node, DType | None],
+    inputs: Mapping[str, DType],
+    coef: Callable[[Coef], Exact],
+    promotion: Promotion = promote,
 ) -> DType | None:
-    """The dtype of one node from those of its operands; `coef` gives coefficients as numbers."""
+    """The dtype of one node from those of its operands; `coef` gives coefficients as numbers, `promotion` the dtype
+    of a product."""
     if isinstance(node, Input):
         return inputs[node.name]
     below = [own[o] for o in node.operands]
     if isinstance(node, Einsum):
-        return promote(below)
+        return promotion(below)
     if isinstance(node, Add):
         found = promote(below)
         coefs = [coef(c) for c in node.coefs]

@@ -10,7 +10,7 @@ from ..backends.numpy import FOLD, REDUCTIONS
 from ..dims import Dim, Env
 from ..errors import EinstanShapeError
 from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
-from .dtypes import STRUCTURAL, DType, default_float, dtype_of, inexact, physical
+from .dtypes import STRUCTURAL, DType, Promotion, default_float, dtype_of, inexact, physical, promote
 from .values import Exact, Number, as_float, exact
 
 NONEMPTY = frozenset({"amax", "amin", "softmax", "log_softmax"})
@@ -21,7 +21,12 @@ class Facts:
     """Tables over every node below the roots; a pass of the planner, made once and then only read."""
 
     def __init__(
-        self, roots: Sequence[Node], env: Env, dtypes: Mapping[str, DType], beside: Sequence[DType] = ()
+        self,
+        roots: Sequence[Node],
+        env: Env,
+        dtypes: Mapping[str, DType],
+        beside: Sequence[DType] = (),
+        promotion: Promotion = promote,
     ) -> None:
         self.env = env
         self.roots = tuple(roots)
@@ -39,7 +44,7 @@ class Facts:
             value = fold(node, self)
             if value is not None:
                 self.number[node] = value
-            self.dtype[node] = dtype_of(node, self.dtype, dtypes, self.coef)
+            self.dtype[node] = dtype_of(node, self.dtype, dtypes, self.coef, promotion)
             if any(o in self.fractional for o in node.operands):
                 self.dtype[node] = inexact(self.dtype[node])
             if self.dtype[node] is None and is_fractional(node, self):

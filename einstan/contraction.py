@@ -1,0 +1,222 @@
+"""contraction: one product of arrays summed over labels: nodes, an order, a plan, its source; made once for given
+shapes and kept.
+
+Laws: an array of exactly the shape and dtype that a contraction was made for gives a fresh array; integers wrap as
+they do in numpy, bools are added by `or`; numpy's warnings are off. Axes of size 1 that say nothing (their label is
+summed, or has another size elsewhere) are taken off before anything is computed.
+
+Letters: k counts operands, d is a size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final
+
+from .arrays import Array, DType
+from .collector import paused
+from .dims import Dim
+from .emit import emit
+from .errors import EinstanError
+from .ir import Einsum, Labels, Node, einsum, input_
+from .kernel import check_memory
+from .order import associate
+from .plan import Plan, plan
+from .plan.dtypes import kept
+from .running import Bound
+from .subscripts import ArrayShape
+
+Path = tuple[tuple[int, ...], ...]  # opt_einsum's: places in a list that shrinks
+Method = str | Path  # "auto" is einstan's own choice, else a name that order.py knows, else the path itself
+Term = tuple[Node, Labels]
+
+KEPT: Final = 1024
+MAX_RANK: Final = 64  # of numpy's arrays
+
+
+class Contraction:
+    """A contraction for operands of given shapes and one dtype: call it with the arrays.
+
+    `plan` has `steps`, `flops`, `bytes`, `peak_bytes`; `source` is the generated numpy source.
+    """
+
+    __slots__ = ("_bound", "_hints", "_perm", "_trims", "plan", "shape")
+
+    def __init__(self, made: Plan, bound: Bound, trims: Trims, perm: Labels | None, hints: Hints) -> None:
+        self.plan, self._bound, self._perm, self._hints = made, bound, perm, hints
+        self._trims = trims if any(index is not None for index in trims) else None
+        shape = made.results[0].shape
+        self.shape = shape if perm is None else tuple([shape[n] for n in perm])
+
+    def __call__(self, arrays: Sequence[Array]) -> Array:
+        """The result for arrays of just the shapes and the dtype: a fresh array, its axes laid out as is cheapest."""
+        if self._trims is not None:
+            arrays = trimmed(arrays, self._trims)
+        (found,) = self._bound.call(arrays)
+        return found if self._perm is None else found.transpose(self._perm)  # type: ignore[no-any-return]
+
+    @property
+    def source(self) -> str:
+        """The generated numpy source; its `kernel` takes the operands and gives a tuple of the one result."""
+        return emit(self.plan, self._hints)
+
+
+Trims = tuple[tuple[slice | int, ...] | None, ...]
+Hints = dict[str, tuple[str, ...]]
+
+
+@lru_cache(maxsize=KEPT)
+def contraction(
+    terms: tuple[Labels, ...],
+    out: Labels,
+    shapes: tuple[ArrayShape, ...],
+    dtype: DType,
+    method: Method = "auto",
+    names: tuple[str, ...] = (),
+) -> Contraction:
+    """The contraction of operands of these labels, shapes and dtype, ordered by the method; `names` are those of the
+    labels, for formulas. The labels are such as `subscripts.read` gives.
+
+    Raises EinstanError where the plan needs more memory than there is.
+
+    >>> import numpy as np
+    >>> c = contraction(((0, 1), (1, 2)), (0, 2), ((2, 3), (3, 5)), np.dtype(float), names=("i", "j", "k"))
+    >>> c.plan.flops, c([np.ones((2, 3)), np.ones((3, 5))]).shape
+    (60, (2, 5))
+    >>> print(c.plan.steps[0].formula)
+    v0[i,k] = v2[i,J] v1[J,k]
+    """
+    sizes = sizes_of(terms, shapes)
+    trims = tuple(trim(own, shape, sizes, out) for own, shape in zip(terms, shapes, strict=True))
+    own = tuple(labels if t is None else remaining(labels, t) for labels, t in zip(terms, trims, strict=True))
+    with paused():
+        leaves, env, hints = inputs(own, sizes, names)
+        root, perm = laid_out(nested(leaves, out, env, method))
+        dtypes = {node.name: dtype for node, _ in leaves}  # type: ignore[attr-defined]
+        made = plan([root], env, dtypes, hints=hints, promotion=kept)
+    check_rank(made)
+    check_memory(made, None)
+    key = tuple([(tuple([sizes[label] for label in labels]), dtype) for labels in own])
+    return Contraction(made, Bound(made, list(dtypes), key, itemgetter(0), {}), trims, perm, hints)
+
+
+# ---------------------------------------------------------------- operands
+
+
+def sizes_of(terms: Sequence[Labels], shapes: Sequence[ArrayShape]) -> dict[int, int]:
+    """The size of each label: the one that is not 1, if there is one."""
+    sizes: dict[int, int] = {}
+    for own, shape in zip(terms, shapes, strict=True):
+        for label, d in zip(own, shape, strict=True):
+            if sizes.get(label, 1) == 1:
+                sizes[label] = d
+    return sizes
+
+
+def trim(own: Labels, shape: ArrayShape, sizes: dict[int, int], out: Labels) -> tuple[slice | int, ...] | None:
+    """The index that takes off axes of size 1 which say nothing; None if there are none."""
+    idle = [d == 1 and (label not in out or sizes[label] != 1) for label, d in zip(own, shape, strict=True)]
+    return tuple([0 if gone else slice(None) for gone in idle]) if any(idle) else None
+
+
+def remaining(own: Labels, index: tuple[slice | int, ...]) -> Labels:
+    return tuple([label for label, entry in zip(own, index, strict=True) if entry != 0])
+
+
+def trimmed(arrays: Sequence[Array], trims: Trims) -> list[Array]:
+    return [a if index is None else a[(*index, ...)] for a, index in zip(arrays, trims, strict=True)]
+
+
+def inputs(
+    terms: Sequence[Labels], sizes: dict[int, int], names: Sequence[str]
+) -> tuple[list[Term], dict[str, int], Hints]:
+    """A node for each operand, the sizes of the symbols on its axes, and letters for formulas."""
+    symbols: dict[int, str] = {}
+    for k, own in enumerate(terms):
+        for axis, label in enumerate(own):
+            symbols.setdefault(label, f"x{k}.{axis}")
+    dims = {label: Dim.symbol(symbol) for label, symbol in symbols.items()}
+    leaves: list[Term] = [(input_(f"x{k}", tuple([dims[x] for x in own])), own) for k, own in enumerate(terms)]
+    env = {symbol: sizes[label] for label, symbol in symbols.items()}
+    hints = {f"x{k}": tuple([names[x] for x in own]) for k, own in enumerate(terms)} if names else {}
+    return leaves, env, hints
+
+
+# ---------------------------------------------------------------- order
+
+
+def nested(leaves: list[Term], out: Labels, env: dict[str, int], method: Method) -> Node:
+    """The product as a tree of binary products, ordered by the method or along the path."""
+    if isinstance(method, str):
+        root = einsum([node for node, _ in leaves], [own for _, own in leaves], out)
+        return associate([root], env, method)[0]
+    return associate([along(leaves, out, method)], env)[0]
+
+
+def along(leaves: Sequence[Term], out: Labels, path: Path) -> Node:
+    """Step by step the product of the terms in the named places, which goes to the end; what is left is one step."""
+    live = list(leaves)
+    carriers = Counter([*out, *(label for _, own in live for label in set(own))])
+    for step in path[:-1] if len(path) and finishes(path, len(leaves)) else path:
+        taken = [live.pop(k) for k in sorted(step, reverse=True)]
+        carriers.subtract(label for _, own in taken for label in set(own))
+        labels = tuple(x for x in dict.fromkeys(label for _, own in taken[::-1] for label in own) if carriers[x])
+        live.append((einsum([node for node, _ in taken], [own for _, own in taken], labels), labels))
+        carriers.update(labels)
+    return einsum([node for node, _ in live], [own for _, own in live], out)
+
+
+def finishes(path: Path, n: int) -> bool:
+    """Whether one operand is left of n at the end of the path."""
+    return n - sum(len(step) - 1 for step in path) == 1
+
+
+# ---------------------------------------------------------------- layout
+
+
+def laid_out(root: Node) -> tuple[Node, Labels | None]:
+    """The root with its axes in the order that is computed without a copy, and how they are put in order after."""
+    if not isinstance(root, Einsum):
+        return root, None
+    order = cheapest(root)
+    if order == root.out:
+        return root, None
+    return einsum(root.operands, root.labels, order), tuple([order.index(label) for label in root.out])
+
+
+def cheapest(e: Einsum) -> Labels:
+    """The order in which the last step writes its result into memory as it comes."""
+    if len(e.operands) == 1:
+        return tuple([label for label in dict.fromkeys(e.labels[0]) if label in e.out])
+    left, right = (tuple(dict.fromkeys(own)) for own in e.labels)
+    if set(left) <= set(right) or set(right) <= set(left) or not e.summed:
+        return next((own for own in (left, right) if set(own) == set(e.out)), e.out)
+    batch = tuple([label for label in e.out if label in left and label in right])
+    m = tuple([label for label in left if label not in right])
+    n = tuple([label for label in right if label not in left])
+    return e.out if writes_directly(e.out, m, n) else batch + m + n
+
+
+def writes_directly(out: Labels, m: Labels, n: Labels) -> bool:
+    """Whether a product of matrices [..,m,n] or [..,n,m] goes into an array of these axes: rows and columns lie
+    unbroken, one of them innermost."""
+    return stretch(m, out) and stretch(n, out) and (not out or out[-1] in m or out[-1] in n)
+
+
+def stretch(group: Labels, labels: Labels) -> bool:
+    if not group:
+        return True
+    start = labels.index(group[0])
+    return labels[start : start + len(group)] == group
+
+
+def check_rank(made: Plan) -> None:
+    deepest = max((len(step.out.shape) for step in made.steps), default=0)
+    if deepest > MAX_RANK:
+        raise EinstanError(
+            f"This order has an intermediate of {deepest} axes, and arrays have {MAX_RANK} at most.",
+            'Write optimize="auto", or another path.',
+        )
