@@ -1,8 +1,7 @@
 """Every model: value and gradients equal to JAX in float64.
 
-To run: `pip install -e ".[dev,jax]"`, then `pytest tests/test_against_jax.py`. JAX is no part of the `dev` needs
-because of its size; without it these tests are skipped, and test_gradients.py holds the same rows against finite
-differences.
+Without JAX, which is one of the `dev` needs, these tests are skipped, and test_gradients.py holds the same rows against
+finite differences.
 """
 
 from __future__ import annotations
