@@ -25,11 +25,13 @@ from typing import Any, Final
 
 from . import canonical
 from .dims import Dim, Env
+from .errors import EinstanError
 
 Shape = tuple[Dim, ...]
 Labels = tuple[int, ...]
 
 MAX_DIGITS = 400
+HUGE: Final[int] = 10**MAX_DIGITS
 MAX_CONTENT = 256  # bits
 
 
@@ -70,7 +72,7 @@ class Coef:
     def huge_as_power(self, n: int) -> bool:
         """Whether the power is huge for certain, said without computing it."""
         bits = max(self.rational.numerator.bit_length(), self.rational.denominator.bit_length()) - 1
-        return bits * abs(n) > MAX_DIGITS * 10 // 3
+        return bits * abs(n) > HUGE.bit_length()
 
     def power(self, n: int) -> Coef:
         return Coef(self.rational**n, tuple((d, k * n) for d, k in self.sizes))
@@ -88,14 +90,25 @@ class Coef:
 
     @property
     def huge(self) -> bool:
-        bits = MAX_DIGITS * 10 // 3
-        return self.rational.numerator.bit_length() > bits or self.rational.denominator.bit_length() > bits
+        return is_huge(self.rational)
 
     def __str__(self) -> str:
         return " ".join([str(self.rational), *(f"({d})^{n}" for d, n in self.sizes)])
 
 
 UNIT: Final = Coef()
+
+
+def is_huge(q: Fraction) -> bool:
+    """Whether the number has more digits than are read."""
+    return max(abs(q.numerator), q.denominator) > HUGE
+
+
+def within_digits(q: Fraction) -> Fraction:
+    """The number; raises EinstanError where it has more digits than are read."""
+    if is_huge(q):
+        raise EinstanError(f"A number of the result has more than {MAX_DIGITS} digits.", "Give it as an input.")
+    return q
 
 
 class Node:
@@ -299,7 +312,7 @@ def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> No
             continue
         key = (node, coef.sizes)
         found = merged.get(key)
-        merged[key] = coef if found is None else Coef(found.rational + coef.rational, coef.sizes)
+        merged[key] = coef if found is None else Coef(within_digits(found.rational + coef.rational), coef.sizes)
     kept = [(coef, node) for (node, _), coef in merged.items() if coef.rational]
     if not kept:
         return zeros(shape)

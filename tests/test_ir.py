@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from einstan.dims import Dim
+from einstan.errors import EinstanError
 from einstan.ir import (
     Coef,
     Einsum,
@@ -27,6 +28,7 @@ from einstan.ir import (
     uses,
     zeros,
 )
+from einstan.prims.scalar import power
 
 I, J, K = (Dim.symbol(s) for s in ("i", "j", "k"))
 A, B = input_("A", (I, K)), input_("B", (K, J))
@@ -111,6 +113,19 @@ def test_numbers_past_400_digits_stay_unfolded() -> None:
         node = scale(big, node)
         assert not split(node)[0].huge
     assert not is_zero(node)
+
+
+OVERFLOWS = {
+    "a sum": lambda: add([(10**400, u), (1, u)], (I,)),
+    "a sum of fractions": lambda: add([(Fraction(1, 10**400), u), (Fraction(1, 7**400), u)], (I,)),
+    "an exponent": lambda: power(u, -(10**400) - 1),
+}
+
+
+@pytest.mark.parametrize("case", OVERFLOWS)
+def test_what_could_not_be_read_again_is_refused(case: str) -> None:
+    with pytest.raises(EinstanError, match="more than 400 digits"):
+        OVERFLOWS[case]()
 
 
 def test_interning_from_many_threads_gives_one_object() -> None:

@@ -127,6 +127,8 @@ WRITTEN = [
     ("X^{(m)}[i,j]^2", "(X^{(m)}_{i,j})^{2}"),
     ("1[K] + 0[i,j] + delta[i,j]", r"\mathbb{1}_{K} + \mathbf{0}_{i,j} + \delta_{i,j}"),
     ("loss(X[:]) W1[batch,i1]", r"\operatorname{loss}(X[:]) \mathrm{W1}_{\mathrm{batch},i_{1}}"),
+    ("x[i" + "1" * 400 + "]", rf"x_{{i_{{{'1' * 400}}}}}"),
+    ("x[i" + "1" * 401 + "]", rf"x_{{\mathrm{{i{'1' * 401}}}}}"),
     ("\\hat{θ}[i] log_softmax[C](Z[C])", r"\hat{\theta}_{i} \operatorname{log\_softmax}_{C}(Z_{C})"),
     ("σ + sigmoid(x)", r"\sigma + \operatorname{sigmoid}(x)"),
 ]

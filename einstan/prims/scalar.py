@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from ..ir import Call, Node, Prim, Shape, add, const, number, pattern, scale, split, times, zeros
+from ..ir import Call, Node, Prim, Shape, add, const, number, pattern, scale, split, times, within_digits, zeros
 
 HALF = Fraction(1, 2)
 MAX_POWER = 10_000
@@ -57,7 +57,7 @@ def power(x: Node, q: Fraction | int) -> Node:
         assert isinstance(inner, Fraction)
         if q.denominator == inner.denominator == 1:
             return power(x.operands[0], q * inner)
-    return POW(x, params=(q,))
+    return POW(x, params=(within_digits(q),))
 
 
 def pi_power(x: Node, q: Fraction) -> Node:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any, assert_never
 
 from ..syntax import ast, words
 from ..syntax.ast import Call, Expr, Group, Index, Number, Product, Tensor
 from ..syntax.factors import is_derivative, is_one_factor
+from ..syntax.lexer import LIMITS
 from ..syntax.words import Bind
 from . import text
 from .text import Pieces
@@ -28,7 +30,7 @@ NAME = re.compile(
     r"(?:\\(?P<accent>\w+)\{(?P<dressed>[^}]*)\}|(?P<base>log_softmax|[^_^']+))(?P<primes>'*)(?P<label>.*)"
 )
 WORD = re.compile(r"[^\W\d_]\w*")
-LETTER_AND_NUMBER = re.compile(r"([^\W\d_])([0-9]*)('*)")
+LETTER_AND_NUMBER = re.compile(rf"([^\W\d_])([0-9]{{0,{LIMITS.digits}}})('*)")
 
 
 def latex_module(module: ast.Module, beside: Iterable[ast.Statement] = ()) -> str:
@@ -109,10 +111,11 @@ class Rows:
         return ROWS[type(e)](self, e)
 
     def number(self, e: Number) -> Pieces:
-        if text.decimal_places(e.value.denominator) is not None:
+        if text.decimal_places(e.value) is not None:
             yield text.number(e.value)
         else:
-            yield rf"{'-' * (e.value < 0)}\frac{{{abs(e.value.numerator)}}}{{{e.value.denominator}}}"
+            above, below = map(text.number, map(Fraction, abs(e.value).as_integer_ratio()))
+            yield rf"{'-' * (e.value < 0)}\frac{{{above}}}{{{below}}}"
 
     def tensor(self, e: Tensor) -> Pieces:
         yield r"\delta" if is_kronecker(e) else r"\pi" if e.name == "pi" and not e.indices else name(e.name)

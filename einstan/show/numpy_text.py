@@ -76,7 +76,7 @@ def literal(value: Fraction) -> Value:
         text += ".0"
     if value < 0:
         return Value(text, SUM)
-    return Value(text, ATOM if decimal_places(value.denominator) is not None else PRODUCT)
+    return Value(text, ATOM if decimal_places(value) is not None else PRODUCT)
 
 
 def identifier(name: str) -> str:

@@ -35,6 +35,7 @@ from ..syntax.ast import (
     Sum,
     Tensor,
 )
+from ..syntax.lexer import LIMITS
 from ..syntax.words import KEYWORDS, Bind
 
 Piece = str | tuple[Expr, int]
@@ -162,7 +163,7 @@ def of_sum(e: Sum) -> Pieces:
 def of_power(e: Power) -> Pieces:
     yield e.base, Bind.POWER
     yield "^"
-    finite = isinstance(e.exponent, Number) and decimal_places(e.exponent.value.denominator) is not None
+    finite = isinstance(e.exponent, Number) and decimal_places(e.exponent.value) is not None
     yield e.exponent, Bind.NONE if finite else Bind.POWER - 1
 
 
@@ -239,10 +240,10 @@ def bound(e: Expr) -> str:
 
 
 def number(value: Fraction) -> str:
-    """Exact: a decimal where it is finite, else a division."""
-    scale = decimal_places(value.denominator)
+    """Exact: a decimal where it ends and can be read, else a division."""
+    scale = decimal_places(value)
     if scale is None:
-        return f"{value.numerator} / {value.denominator}"
+        return f"{number(Fraction(value.numerator))} / {number(Fraction(value.denominator))}"
     digits = value.numerator * 10**scale // value.denominator
     plain = decimal(digits, scale)
     if len(plain) <= LONGEST_DECIMAL:
@@ -258,19 +259,21 @@ def decimal(digits: int, scale: int) -> str:
     return sign + (f"{text[:-scale]}.{text[-scale:]}" if scale else text)
 
 
-def decimal_places(denominator: int) -> int | None:
-    """How many decimals 1/denominator has; None where they do not end."""
-    counts = []
+def decimal_places(value: Fraction) -> int | None:
+    """How many decimals a number has; None where they do not end, or are more than are read."""
+    counts, denominator = [], value.denominator
     for prime in (2, 5):
         count = 0
         while denominator % prime == 0:
             denominator, count = denominator // prime, count + 1
         counts.append(count)
-    return max(counts) if denominator == 1 else None
+    scale = max(counts)
+    short = scale <= LIMITS.digits and abs(value) * 10**scale < 10**LIMITS.digits
+    return scale if denominator == 1 and (scale == 0 or short) else None
 
 
 def number_power(value: Fraction) -> int:
-    if decimal_places(value.denominator) is None:
+    if decimal_places(value) is None:
         return Bind.PRODUCT if value > 0 else Bind.SUM
     return ATOM if value >= 0 else Bind.SUM
 

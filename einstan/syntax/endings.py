@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from ..errors import EinstanSyntaxError, Span
 from . import words
-from .token import CLOSING, END, EOF, FENCE, OPENING, SYMBOL, Token
+from .token import CLOSING, END, EOF, FENCE, OPENING, STOP, SYMBOL, Token
 
 GO_ON = frozenset(words.INFIX) | {"="}
 
 
 def statement_ends(text: str, raw: Iterator[Token]) -> Iterator[Token]:
     r"""Drops the line ends that end no statement: inside brackets, `$` or an environment, after and before an operator.
+
+    Drops `,` and `.` at the end of a displayed formula, outside brackets.
 
     In a column `\\` stands between two parts; `&` is a space elsewhere.
     """
@@ -22,7 +24,9 @@ def statement_ends(text: str, raw: Iterator[Token]) -> Iterator[Token]:
             nest.fence(token)
         if token.text == "\n" and nest.open:
             continue
-        if nest.ends(token):
+        if token.kind == STOP and not nest.in_brackets:
+            spaced = True
+        elif nest.ends(token):
             line_end = token
         elif token.text == "&" and not nest.in_column:
             spaced = True
@@ -58,12 +62,12 @@ class Nest:
         return token.text == "\n" or (token.text == words.NEXT_PART and not self.in_column)
 
     def symbol(self, token: Token) -> Token:
-        """The token, which may open or close a bracket; between the parts of a column it is a symbol."""
+        """The token, which may open or close a bracket; what stands between two parts is a symbol."""
         if token.kind == SYMBOL and token.text in OPENING:
             self.open.append(token)
         elif token.kind == SYMBOL and token.text in CLOSING and self.in_brackets:
             self.open.pop()
-        return token._replace(kind=SYMBOL) if token.text == words.NEXT_PART else token
+        return token._replace(kind=SYMBOL) if token.text == words.NEXT_PART or token.kind == STOP else token
 
     def fence(self, token: Token) -> None:
         """Opens or closes `$`, `$$`, `\\[`, `\\(` or an environment; brackets left open inside are the parser's."""

@@ -266,7 +266,7 @@ class Expressions(Names):
             raise self.error(message, f"{repair[0].upper()}{repair[1:]}.", span)
         raise self.error(
             "A bracket [ ] after a space joins its parts, and does not say along which index.",
-            "Write W[j,K] [h[K], x[K]]_K; for the indices of a name leave no space before the bracket.",
+            "Write W[j,K] [h[K], x[K]]_K, ( ) around a group; before the indices of a name leave no space.",
             span,
         )
 

@@ -12,11 +12,12 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fractions import Fraction
 
 from ..errors import EinstanError, EinstanSyntaxError, Span
 from . import words
 from .endings import statement_ends
-from .token import CLOSING, END, FENCE, NUMBER, OPENING, SYMBOL, WORD, Token
+from .token import CLOSING, END, FENCE, NUMBER, OPENING, STOP, SYMBOL, WORD, Token
 
 MAX_DIGITS = 2_000
 
@@ -29,16 +30,17 @@ DRESS = "|".join(sorted(words.STYLES | words.ACCENTS, key=len, reverse=True))
 DRESSED = rf"(?:log\\_softmax|\\?{LETTER}{NAME})"
 for _ in range(2):  # a name may wear two: \hat{\mathbf{x}}
     DRESSED = rf"(?:\\(?:{DRESS})\*?(?![a-zA-Z])\s*(?:\{{\s*{DRESSED}\s*\}}|\\[a-zA-Z]+|{LETTER})|{DRESSED})"
+ROW_SPACE = r"\\[,;:\ ]|\\(?:" + "|".join(words.SPACES) + r")(?![a-zA-Z])|\\(?:label|tag\*?)\s*\{[^{}\n]*\}"
+ENDED = rf"(?=(?:\s|~|{ROW_SPACE})*+(?:\\\\|\\end(?![a-zA-Z])|\\[\])]|\$|\Z))"  # a row, a formula or the text
 PATTERN = re.compile(
     rf"""
       (?P<numbered>\\q?quad[\s~]*\([0-9.]+[a-z]?\)(?=\s*(?:\\\\|\\end|\\[\])]|\n|\$|\Z)))
-    | (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | \\[,;:\ ] | \\(?:{"|".join(words.SPACES)})(?![a-zA-Z])
-        | \\(?:label|tag\*?)\s*\{{[^{{}}\n]*\}} | (?<=[^\s_^])\{{\}}(?=[_^]))
+    | (?P<space>[ \t\r~\u00a0\u2000-\u200a\u202f\u205f\u3000]+ | {ROW_SPACE} | (?<=[^\s_^])\{{\}}(?=[_^]))
     | (?P<newline>\n)
     | (?P<comment>[\#%][^\n]*)
     | (?P<fence>\$\$? | \\[\[\]()])
     | (?P<environment>\\(?P<side>begin|end)\s*\{{\s*(?P<env>[a-zA-Z]*)\*?\s*\}}(?:(?<=at\}})\{{[0-9]+\}})?)
-    | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<number>(?:[0-9]+(?:(?!\.{ENDED})\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     | (?P<word>(?:log_softmax(?!{LETTER}|[0-9]) | {LETTER}{NAME})(?P<primes>['′’″]*))
     | (?P<super>[⁺⁻]?[{SUPERSCRIPTS}]+)
     | (?P<sub>[{SUBSCRIPTS}][{SUBSCRIPTS}₀-₉]*)
@@ -46,7 +48,9 @@ PATTERN = re.compile(
     | (?P<row>\\\\(?:\*|\[\s*-?[0-9.]+\s*(?:pt|em|ex|mm|cm|in|mu)\s*\])?)
     | (?P<ones>\\(?:mathbb|mathbf|boldsymbol|bm)\s*(?:\{{\s*(?P<filled>[01])\s*\}}|(?P<bare>[01])(?![0-9.]))|𝟙)
     | (?P<styled>(?=\\(?:{DRESS})\*?(?![a-zA-Z])){DRESSED}(?P<more>['′’″]*))
+    | (?P<digits>\\[cdt]?frac[ ]*[0-9][ ]*[0-9](?![0-9]))
     | (?P<command>\\(?P<name>[a-zA-Z]+|.)(?P<after>['′’″]*))
+    | (?P<stop>[.,]{ENDED})
     | (?P<symbol>\*\*|<=|>=|==|[-+*/^&()\[\]{{}},=<>|:_]|[{"".join(c for c in words.SYMBOLS if len(c) == 1)}])
     """,
     re.VERBOSE,
@@ -106,8 +110,11 @@ def bounded(text: str, raw: Iterator[Token], limits: Limits) -> Iterator[Token]:
 
 
 def check_digits(text: str, token: Token, digits: int) -> None:
+    """Digits as written, and as the number has them when it is printed: 10e400 would be 1e401."""
     mantissa, _, exponent = token.text.lower().partition("e")
-    if len(mantissa) > digits or len(exponent) > len(str(digits)) + 2 or abs(int(exponent or 0)) > digits:
+    long = len(mantissa) > digits or len(exponent) > len(str(digits)) + 2 or abs(int(exponent or 0)) > digits
+    value = Fraction(token.text if exponent and not long else 0)
+    if long or max(value.numerator, value.denominator) > 10**digits:
         raise EinstanSyntaxError(
             f"A number has at most {digits} digits.", "Give it as an input.", source=text, spans=(token.span,)
         )
@@ -191,6 +198,14 @@ def read_command(text: str, match: re.Match[str]) -> Iterator[Token]:
         yield Token(WORD, greek(text, name, span), span, primes=primes, shape=shape_of("\\" + name))
 
 
+def read_digits(_: str, match: re.Match[str]) -> Iterator[Token]:
+    r"""`\frac12` is `\frac{1}{2}`."""
+    span = Span(*match.span())
+    yield Token(SYMBOL, "frac", span)
+    for digit in re.findall("[0-9]", match[0]):
+        yield from (Token(SYMBOL, "{", span), Token(NUMBER, digit, span), Token(SYMBOL, "}", span))
+
+
 def shape_of(command: str) -> str:
     r"""`\varphi` is another shape of `\phi`."""
     return command if command[1:] in words.VARIANTS else ""
@@ -241,6 +256,10 @@ def read_end(_: str, match: re.Match[str]) -> Iterator[Token]:
     yield Token(END, match[0], Span(*match.span()))
 
 
+def read_stop(_: str, match: re.Match[str]) -> Iterator[Token]:
+    yield Token(STOP, match[0], Span(*match.span()))
+
+
 def read_row(_: str, match: re.Match[str]) -> Iterator[Token]:
     yield Token(END, words.NEXT_PART, Span(*match.span()))
 
@@ -275,6 +294,8 @@ TOKENS = {
     "sub": read_sub,
     "end": read_end,
     "row": read_row,
+    "stop": read_stop,
+    "digits": read_digits,
     "fence": read_fence,
     "environment": read_environment,
     "styled": read_styled,

@@ -109,9 +109,19 @@ class Names(Cursor):
             slots = self.slots()
             return replace(found, slots=slots, span=self.since(found.token))
         self.one_list(found)
+        self.no_argument(found)
         empty = self.peek(1).text == "]" and self.peek(2).text == "(" and not self.peek(2).spaced
         indices = self.no_index() if empty else self.index_list()
         return replace(found, listed=True, indices=indices, span=self.since(found.token))
+
+    def no_argument(self, found: Name) -> None:
+        """`softmax[k](...)` has a list of indices, `tanh[x]` is refused."""
+        end = self.partners.get(self.place)
+        if end is not None and self.tokens[end + 1].text != "(" and found.base in words.FUNCTIONS and not found.label:
+            raise self.needs_brackets(found.base, Span(found.span.start, self.tokens[end].span.end))
+
+    def needs_brackets(self, function: str, span: Span) -> EinstanSyntaxError:
+        return self.error(f"The function {function} needs brackets.", f"Write {function}(...).", span)
 
     def slots(self) -> tuple[int, ...]:
         """`[2]` after a prime, `[1,2]` after two."""
@@ -144,7 +154,7 @@ class Names(Cursor):
         """The name as a tensor. A list of two indices after δ makes it Kronecker's."""
         plain = not name.label and not name.primes
         if name.base in words.FUNCTIONS and not name.label:
-            raise self.error(f"The function {name.base} needs brackets.", f"Write {name.base}(...).", name.span)
+            raise self.needs_brackets(name.base, name.span)
         if plain and name.base in words.RESERVED:
             raise self.error(f"{name.base} is a reserved word.", "Choose another name.", name.span)
         if plain and name.base == "π" and not name.listed:

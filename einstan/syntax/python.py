@@ -50,7 +50,7 @@ def number(value: object) -> Expr:
             f"{repr(value)[:80]} is no operand of a formula.",
             "Use expressions and finite real numbers; arrays are given when the formula runs.",
         )
-    if max(exact.numerator.bit_length(), exact.denominator.bit_length()) > 10 * LIMITS.digits // 3:
+    if max(abs(exact.numerator), exact.denominator) > 10**LIMITS.digits:
         raise EinstanSyntaxError(f"A number has at most {LIMITS.digits} digits.", "Give it as an input.")
     return Number(exact) if exact >= 0 else negative(Number(-exact))
 

@@ -9,6 +9,7 @@ from . import words
 
 WORD, NUMBER, SYMBOL, END, EOF = "word", "number", "symbol", "end", "eof"
 FENCE = "fence"  # `$`, `\begin{align}`: `statement_ends` takes them out
+STOP = "stop"  # `,` or `.` at the end of a displayed formula: taken out too
 OPENING, CLOSING = frozenset("([{") | {words.COLUMN}, frozenset(")]}") | {words.END_COLUMN}
 
 

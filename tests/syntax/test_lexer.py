@@ -78,6 +78,8 @@ ERRORS = [
     (r"a = \foo{b}", r"\foo"),
     ("a = " + "1" * 401, "400 digits"),
     ("a = 1e999", "400 digits"),
+    ("a = 10e400", "400 digits"),
+    ("a = 0.1e-400", "400 digits"),
     ("a = 1e" + "9" * 400, "400 digits"),
     ("(" * (LIMITS.brackets + 1), "1000 levels"),
     ("a" * (LIMITS.text + 1), "1000000"),

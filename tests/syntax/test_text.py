@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import einstan as es
 from einstan.show.text import show_expr, show_module, show_statement
 from einstan.syntax import ast
 from einstan.syntax.parser import parse_expression, parse_module
@@ -101,6 +102,14 @@ def test_given_labels_are_shown():
 
 
 NUMBERS = ["1", "0.1", "0.001", "-2", "1/3", "-1/3", "1e30", "1e-30", "123456789.25", "2/7"]
+LONG = [Fraction(*pair) for pair in [(10**400, 1), (-(10**400), 3), (1, 10**400), (1, 2**1328), (7**400, 2**400)]]
+
+
+@pytest.mark.parametrize("value", LONG)
+def test_long_numbers_are_read_again(value):
+    p = es.program(y=es.tensors("x") * value, z=es.tensors("x") ** value)
+    assert es.parse(str(p)) == p
+    assert es.parse(p.latex()) == p
 
 
 @pytest.mark.parametrize("text", NUMBERS)
