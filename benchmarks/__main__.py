@@ -1,4 +1,7 @@
-"""`python -m benchmarks [gradients|growth] [--case NAME,..] [--with NAME,..] [--threads N] [--json]`."""
+"""`python -m benchmarks [gradients|paths|compile|growth|results]`: einstan and its peers side by side.
+
+`results` runs all of them and writes benchmarks/RESULTS.md.
+"""
 
 from __future__ import annotations
 
@@ -7,52 +10,72 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+from .rounds import FULL, QUICK
+from .settings import Settings, set_threads
+
+SUITES = {"gradients": "gradients", "paths": "paths", "compile": "first_result", "growth": "growth"}  # suite: module
 
 
-def names(text: str) -> list[str]:
-    return text.split(",")
+def names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", nargs="?", default="gradients", choices=("gradients", "growth"))
-    parser.add_argument("--case", type=names, help="only these cases")
-    parser.add_argument("--with", dest="candidates", type=names, help="gradients: only these candidates")
+    parser.add_argument("suite", nargs="?", default="gradients", choices=(*SUITES, "results"))
+    parser.add_argument("--case", type=names, default=(), help="only cases whose names begin so")
+    parser.add_argument("--with", dest="candidates", type=names, default=(), help="only these candidates, or methods")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every candidate (default: all cores)")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--quick", action="store_true", help="one call each: whether it works, not how fast it is")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
+    parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="the times as bars too")
+    parser.add_argument("--to", type=Path, metavar="OUT.md", help="results: the page (default: benchmarks/RESULTS.md)")
     return parser.parse_args(argv)
 
 
-def set_threads(count: int) -> None:
-    """The same number of threads for every library: OpenBLAS, OpenMP and MKL read variables, XLA counts the cores."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+def settings_of(options: argparse.Namespace) -> Settings:
+    rounds = QUICK if options.quick else FULL
+    return Settings(options.case, options.candidates, options.threads, options.dtype, rounds)
+
+
+def run(options: argparse.Namespace) -> None:
+    """One suite: its tables as they come, or all in one document."""
+    settings = settings_of(options)
+    set_threads(settings.threads)
+    suite: Any = import_module(f".{SUITES[options.suite]}", __package__)  # after the threads are set
+    from . import plots, report
+
+    found = report.document(options.suite, settings)
+    if not options.json:
+        print(report.heading(found))
+    tables = []
+    for table in suite.tables(settings):
+        tables.append(table)
+        if not options.json:  # one by one: a long run shows what it has
+            print(report.text(table), flush=True)
+    if options.json:
+        json.dump(found | {"tables": report.plain(tables)}, sys.stdout, indent=2)
+        print()
+    if options.plot:
+        plots.save(suite.CHART, [row for table in tables for row in table.rows], options.plot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
-    set_threads(options.threads)
-    from . import gradients, growth, report  # after the threads are set
+    if options.suite == "results":
+        from . import results
 
-    versions = report.versions(options.threads)
-    if not options.json:
-        print(report.heading(versions))
-    if options.suite == "gradients":
-        tables = gradients.tables(options.case, options.candidates, options.threads)
+        handed_on = ["--threads", str(options.threads), *["--quick"] * options.quick]
+        results.write(handed_on, options.to or results.PAGE)
     else:
-        tables = growth.tables(options.case)
-    rows = []
-    for table in tables:  # one by one: a long run shows what it has
-        rows += table.rows
-        if not options.json:
-            print(report.text(table), flush=True)
-    if options.json:
-        json.dump({"suite": options.suite, "versions": versions, "rows": rows}, sys.stdout, indent=2)
-        print()
+        run(options)
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,71 +10,64 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import matmul
 from typing import Any
 
-import numpy as np
-
-from .report import Table
+from . import progress
+from .by_hand import GATES
+from .models import Model, Shapes, dense, squares
+from .report import Chart, Table
+from .settings import Settings
 
 WIDTH, BATCH = 64, 32
-Shapes = dict[str, tuple[int, ...]]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A program with the loss L; its gradient is taken in every input but `data`."""
-
-    name: str
-    text: str
-    shapes: Shapes
-    data: tuple[str, ...]
-    best_flops: int | None = None  # of the value, where it is known
-
-    @property
-    def wrt(self) -> list[str]:
-        return [name for name in self.shapes if name not in self.data]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng(0)
-        return {name: rng.standard_normal(shape) / shape[0] ** 0.5 for name, shape in self.shapes.items()}
+def layers(depth: int) -> Model:
+    return dense((WIDTH,) * (depth + 1), BATCH)
 
 
-def dense(depth: int) -> Case:
-    layers = range(1, depth + 1)
-    lines = [f"Y{m}[b,j] = tanh(Y{m - 1}[b,K] W{m}[K,j] + c{m}[j])" for m in layers]
-    shapes: Shapes = {"Y0": (BATCH, WIDTH), "T": (BATCH, WIDTH)}
-    shapes |= {f"W{m}": (WIDTH, WIDTH) for m in layers} | {f"c{m}": (WIDTH,) for m in layers}
-    loss = f"L = (Y{depth}[B,J] - T[B,J]) (Y{depth}[B,J] - T[B,J])"
-    return Case(f"dense, {depth} layers", "\n".join([*lines, loss]), shapes, ("T",))
-
-
-GATES = {"f": "sigmoid", "i": "sigmoid", "o": "sigmoid", "g": "tanh"}
-
-
-def lstm(steps: int) -> Case:
+def lstm(steps: int, width: int = WIDTH, batch: int = BATCH) -> Model:
+    """An LSTM whose steps are written out."""
     lines = []
     for t in range(1, steps + 1):
-        for gate, act in GATES.items():
+        for gate in GATES:
             linear = f"U{gate}[j,K] h{t - 1}[b,K] + V{gate}[j,K] x{t}[b,K] + b{gate}[j]"
-            lines.append(f"{gate}{t}[b,j] = {act}({linear})")
+            lines.append(f"{gate}{t}[b,j] = {'tanh' if gate == 'g' else 'sigmoid'}({linear})")
         lines.append(f"C{t}[b,j] = f{t}[b,j] C{t - 1}[b,j] + i{t}[b,j] g{t}[b,j]")
         lines.append(f"h{t}[b,j] = o{t}[b,j] tanh(C{t}[b,j])")
-    weights = {"U": (WIDTH, WIDTH), "V": (WIDTH, WIDTH), "b": (WIDTH,)}
+    weights = {"U": (width, width), "V": (width, width), "b": (width,)}
     shapes: Shapes = {f"{kind}{gate}": shape for gate in GATES for kind, shape in weights.items()}
-    shapes |= dict.fromkeys(("h0", "C0", "T", *(f"x{t}" for t in range(1, steps + 1))), (BATCH, WIDTH))
-    loss = f"L = (h{steps}[B,J] - T[B,J]) (h{steps}[B,J] - T[B,J])"
-    return Case(f"LSTM, {steps} steps", "\n".join([*lines, loss]), shapes, ("T",))
+    shapes |= dict.fromkeys(("h0", "C0", "T", *(f"x{t}" for t in range(1, steps + 1))), (batch, width))
+    lines.append(f"L = (h{steps}[B,J] - T[B,J]) (h{steps}[B,J] - T[B,J])")
+
+    def loss(xp: Any, a: Any) -> Any:
+        h, c = a["h0"], a["C0"]
+        for t in range(1, steps + 1):
+            z = {gate: h @ a[f"U{gate}"].T + a[f"x{t}"] @ a[f"V{gate}"].T + a[f"b{gate}"] for gate in GATES}
+            c = xp.sigmoid(z["f"]) * c + xp.sigmoid(z["i"]) * xp.tanh(z["g"])
+            h = xp.sigmoid(z["o"]) * xp.tanh(c)
+        return squares(h - a["T"])
+
+    return Model("\n".join(lines), shapes, ("T",), loss)
 
 
-def chain(factors: int) -> Case:
-    """A product of matrices of random sizes, and the sum of its squares."""
-    sizes = random.Random(0).choices(range(5, 100), k=factors + 1)
+def chain(sizes: Sequence[int]) -> Model:
+    """A product of matrices, and the sum of its squares."""
+    factors = len(sizes) - 1
     index = ["i", *(f"K{n}" for n in range(1, factors)), "j"]
-    product = " ".join(f"A{n}[{index[n - 1]},{index[n]}]" for n in range(1, factors + 1))
-    shapes: Shapes = {f"A{n}": (sizes[n - 1], sizes[n]) for n in range(1, factors + 1)}
-    best = best_chain_flops(sizes) + 2 * sizes[0] * sizes[-1]
-    return Case(f"chain, {factors} matrices", f"M[i,j] = {product}\nL = M[I,J] M[I,J]", shapes, (), best)
+    product = " ".join(f"W{n}[{index[n]},{index[n + 1]}]" for n in range(factors))
+    shapes: Shapes = {f"W{n}": shape for n, shape in enumerate(pairwise(sizes))}
+
+    def loss(xp: Any, a: Any) -> Any:
+        return squares(reduce(matmul, (a[name] for name in shapes)))
+
+    return Model(f"M[i,j] = {product}\nL = M[I,J] M[I,J]", shapes, (), loss)
+
+
+def random_sizes(factors: int) -> list[int]:
+    return random.Random(0).choices(range(5, 100), k=factors + 1)
 
 
 def best_chain_flops(sizes: Sequence[int]) -> int:
@@ -88,14 +81,24 @@ def best_chain_flops(sizes: Sequence[int]) -> int:
     return cost[0][n]
 
 
-# built when their turn comes: 2,000 layers are 8 million weights
-CASES: tuple[tuple[str, Callable[[], Case]], ...] = (
-    ("dense-20", lambda: dense(20)),
-    ("dense-200", lambda: dense(200)),
-    ("dense-2000", lambda: dense(2000)),
-    ("lstm-30", lambda: lstm(30)),
-    ("lstm-300", lambda: lstm(300)),
-    ("chain-100", lambda: chain(100)),
+@dataclass(frozen=True)
+class Case:
+    """`make` is called when its turn comes: 2,000 layers are 8 million weights."""
+
+    name: str
+    title: str
+    make: Callable[[], Model]
+    best_flops: int | None = None  # of the value, where it is known
+
+
+SIZES = random_sizes(100)
+CASES = (
+    Case("dense-20", "dense, 20 layers", lambda: layers(20)),
+    Case("dense-200", "dense, 200 layers", lambda: layers(200)),
+    Case("dense-2000", "dense, 2000 layers", lambda: layers(2000)),
+    Case("lstm-30", "LSTM, 30 steps", lambda: lstm(30)),
+    Case("lstm-300", "LSTM, 300 steps", lambda: lstm(300)),
+    Case("chain-100", "chain, 100 matrices", lambda: chain(SIZES), best_chain_flops(SIZES) + 2 * SIZES[0] * SIZES[-1]),
 )
 
 
@@ -112,9 +115,10 @@ def row(case: Case) -> dict[str, Any]:
     """Seconds of the stages. Sizes are bound by the first call, so plan and emit are that call less a later one."""
     import einstan as es
 
-    arrays = case.arrays()
-    parse, program = timed(lambda: es.parse(case.text))
-    derive, gradient = timed(lambda: program.value_and_grad("L", wrt=case.wrt))
+    model = case.make()
+    arrays = model.arrays("float64")
+    parse, program = timed(lambda: es.parse(model.text))
+    derive, gradient = timed(lambda: program.value_and_grad("L", wrt=model.wrt))
     prepare, kernel = timed(gradient.compile)
     first, _ = timed(lambda: kernel(**arrays))
     run = min(timed(lambda: kernel(**arrays))[0] for _ in range(3))
@@ -124,7 +128,7 @@ def row(case: Case) -> dict[str, Any]:
     forward(**arrays)
     value_flops = case.best_flops or forward.cost.flops
     return {
-        "case": case.name,
+        "case": case.title,
         "parse_s": parse,
         "derive_s": derive,
         "compile_s": prepare + first - run,
@@ -151,16 +155,24 @@ COLUMNS = (
 )
 
 
+CHART = Chart("From text to program", "case", "stage", "total_s", "s", log=True)
+
+
 def warm_up() -> None:
     """Imports and first-time tables are not the first case's cost."""
-    row(dense(2))
+    row(Case("dense-2", "dense, 2 layers", lambda: layers(2)))
 
 
-def tables(cases: Sequence[str] | None) -> Iterator[Table]:
-    """The stages of every case, then how the time grows; `cases` are keys of CASES."""
+def tables(settings: Settings) -> Iterator[Table]:
+    """The stages of every case, then how the time grows."""
     warm_up()
-    rows = [row(make()) for name, make in CASES if not cases or name in cases]
-    yield Table(f"from text to program: width {WIDTH}, batch {BATCH}, value and gradients in everything", rows, COLUMNS)
+    wanted = [case for case in CASES if settings.wants(case.name)]
+    rows = []
+    for n, case in enumerate(wanted):
+        progress.show(n / len(wanted), case.name)
+        rows.append(row(case))
+    progress.clear()
+    yield Table(f"from text to program: width {WIDTH}, batch {BATCH}, value and gradients", rows, COLUMNS)
     yield Table("growth", list(ratios(rows)), (("case", "case", "s"), ("ratio", "time ratio", ".1f")))
 
 

@@ -12,12 +12,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-ROUNDS = 5
-REST = 0.02  # seconds in which the pools of the candidate before fall asleep
-UNMEASURED = 2  # calls
-RUN = 0.1  # seconds
-
 Call = Callable[[], object]
+Tell = Callable[[float, str], None]  # (part that is done, what is being done)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How long is measured; `rest` lets the thread pools of the candidate before fall asleep."""
+
+    rounds: int = 5
+    rest: float = 0.02  # seconds
+    unmeasured: int = 2  # calls
+    run: float = 0.1  # seconds
+
+    def __str__(self) -> str:
+        return (
+            f"rounds: {self.rounds}, in each of which every candidate in turn rests {self.rest * 1e3:.0f} ms, makes "
+            f"{self.unmeasured} unmeasured calls, then runs alone for {self.run:g} s"
+        )
+
+
+FULL = Rounds()
+QUICK = Rounds(rounds=1, rest=0.0, unmeasured=0, run=0.0)  # one call each: do the numbers come out at all?
 
 
 @dataclass(frozen=True)
@@ -35,22 +51,23 @@ class Timing:
         return (self.high - self.low) / self.seconds
 
 
-def measure(candidates: Mapping[str, Call]) -> dict[str, Timing]:
+def measure(candidates: Mapping[str, Call], how: Rounds, tell: Tell) -> dict[str, Timing]:
     """Every candidate's timing, over all rounds."""
-    rounds: dict[str, list[list[float]]] = {name: [] for name in candidates}
-    for _ in range(ROUNDS):
+    runs: dict[str, list[list[float]]] = {name: [] for name in candidates}
+    for n in range(how.rounds):
         for name, call in candidates.items():
-            rounds[name].append(one_run(call))
-    return {name: summary(runs) for name, runs in rounds.items()}
+            tell(n / how.rounds, name)
+            runs[name].append(one_run(call, how))
+    return {name: summary(found) for name, found in runs.items()}
 
 
-def one_run(call: Call) -> list[float]:
-    """Rest, two unmeasured calls, then the seconds of each call in a tenth of a second (at least one)."""
-    time.sleep(REST)
-    for _ in range(UNMEASURED):
+def one_run(call: Call, how: Rounds) -> list[float]:
+    """The seconds of each call of one candidate in one round (at least one call)."""
+    time.sleep(how.rest)
+    for _ in range(how.unmeasured):
         call()
     seconds: list[float] = []
-    end = time.perf_counter() + RUN
+    end = time.perf_counter() + how.run
     while not seconds or time.perf_counter() < end:
         start = time.perf_counter()
         call()
