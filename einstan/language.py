@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import EinstanIndexError, EinstanSyntaxError
@@ -32,25 +32,26 @@ def indices(names: str) -> Any:
     return letters[0] if len(letters) == 1 else letters
 
 
-def tensors(declared: str) -> Any:
+def tensors(declared: str, labels: str | Iterable[str] = "") -> Any:
     """Tensors by their names and axes, as they are written in text; one for one name, a tuple for several.
 
-    A name without axes is a scalar.
+    A name without axes is a scalar. `labels` are letters that are parts of names, as in `parse`: `W_f[j,k]`.
 
     >>> X, W, c = tensors("X[b,k] W[k,j] c[j]")
     >>> b, j, K = indices("b j K")
     >>> X[b, K] * W[K, j] + c[j]
     X[b,K] W[K,j] + c[j]
     """
-    found = tuple(tensor(t) for t in python.tensors_in(declared))
+    context = parse("", labels)
+    found = tuple(tensor(t, context) for t in python.tensors_in(declared, context.checked.labels))
     return found[0] if len(found) == 1 else found
 
 
-def tensor(t: ast.Tensor) -> Expr:
+def tensor(t: ast.Tensor, context: Program) -> Expr:
     if t.indices is None:
         raise EinstanSyntaxError(f"The axes of {t.name} are not given.", f"Write {t.name}[i,j] with a letter for each.")
     letters = tuple(index.name for index in t.indices)
-    return Whole(NOWHERE, t.name, letters) if letters else Expr(NOWHERE, t)
+    return Whole(context, t.name, letters) if letters else Expr(context, t)
 
 
 def program(definitions: Mapping[str, Expr] | None = None, /, **named: Expr) -> Program:
@@ -78,29 +79,33 @@ def anywhere(value: Any) -> Expr:
 class NamedFunction:
     """A function of the language or an unknown one: `tanh(x)`, `sum[k](x)`, `f[j](Z[i, K])`."""
 
-    def __init__(self, name: Name, along: tuple[ast.Index, ...] | None = None) -> None:
-        self.name, self.along = name, along
+    def __init__(self, name: Name, along: tuple[ast.Index, ...] | None = None, context: Program = NOWHERE) -> None:
+        self.name, self.along, self.context = name, along, context
 
     def __getitem__(self, letters: LetterLike | tuple[LetterLike, ...]) -> NamedFunction:
-        return NamedFunction(self.name, indices_of(letters))
+        return NamedFunction(self.name, indices_of(letters), self.context)
 
     __iter__ = None
 
     def __call__(self, *args: Any) -> Expr:
-        return combined(lambda *trees: python.called(self.name, trees, self.along), args, NOWHERE)
+        return combined(lambda *trees: python.called(self.name, trees, self.along), args, self.context)
 
     def __repr__(self) -> str:
         return self.name.spelling
 
 
-def opaque(spelling: str) -> NamedFunction:
-    """An unknown function by its name, or a derivative of any: `opaque("f'[2]")(a, b)`.
+def opaque(spelling: str, labels: str | Iterable[str] = "") -> NamedFunction:
+    """An unknown function by its name, or a derivative of any: `opaque("f'[2]")(a, b)`, `opaque("σ_m", labels="m")`.
 
     >>> x = tensors("x")
     >>> opaque("f'")(x) * 2
     f'(x) * 2
     """
-    return NamedFunction(python.function_name(spelling))
+    context = parse("", labels)
+    name = python.function_name(spelling, context.checked.labels)
+    if name.listed:
+        raise EinstanSyntaxError(f"{spelling[:80]!r} has indices.", "Write es.opaque('f')[j], or labels='m' for σ_m.")
+    return NamedFunction(name, context=context)
 
 
 def group(product: Any) -> Expr:
@@ -152,8 +157,10 @@ def d(top: Any, *below: Any) -> Expr:
     return combined(python.derivative, [top, *below], NOWHERE)
 
 
-def from_sympy(expression: Any) -> Expr:
+def from_sympy(expression: Any, labels: str | Iterable[str] = "") -> Expr:
     """An expression of sympy (IndexedBase, Sum, KroneckerDelta, functions) as an expression of the language.
+
+    `labels` are letters that are parts of names, as in `parse`: IndexedBase("W_f") is the tensor W_f.
 
     >>> from sympy import IndexedBase, Sum, symbols
     >>> i, k, n = symbols("i k n", integer=True)
@@ -163,7 +170,8 @@ def from_sympy(expression: Any) -> Expr:
     """
     from .syntax.from_sympy import from_sympy as tree_of
 
-    return leaf(tree_of(expression))
+    context = parse("", labels)
+    return Expr(context, tree_of(expression, context.checked.labels))
 
 
 def leaf(tree: ast.Expr) -> Expr:

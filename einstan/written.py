@@ -34,7 +34,8 @@ class Line(NamedTuple):
 def written(named: Mapping[str, Expr]) -> Program:
     """The program whose definitions are these; a key may give the order of the axes: `Z[j,b]`."""
     everything = reached(named.values())
-    asked = {key: python.whole_name(key) for key in named}
+    context = one_context(x.context for x in everything)
+    asked = {key: python.whole_name(key, context.checked.labels) for key in named}
     given = {id(x): asked[key].spelling for key, x in reversed(list(named.items()))}
     called = names_of(everything, given)
     lines = [Line(called[id(x)], x.axes, x.tree) for x in everything if id(x) not in given]
@@ -43,7 +44,6 @@ def written(named: Mapping[str, Expr]) -> Program:
     shared = [(e, axes) for e, axes in repeated_parts(everything) if id(e) not in known]
     fresh = fresh_names(everything, called.values())
     lines = [*(Line(next(fresh), axes, e) for e, axes in shared), *lines]
-    context = one_context(x.context for x in everything)
     functions = tuple(dict.fromkeys(f for x in everything for f in x.functions))
     return context.reading(text_of(lines, marks(called)), functions)
 
@@ -121,9 +121,16 @@ def repeated_parts(expressions: Iterable[Expr]) -> list[tuple[ast.Expr, tuple[st
 
 
 def one_context(contexts: Iterable[Program]) -> Program:
-    """The program that all belong to; one without statements is any program."""
-    first, *others = dict.fromkeys(contexts)
-    full = [p for p in (first, *others) if p.checked.module.statements]
-    if any(p != full[0] for p in full):
+    """The program that all belong to; one that only declares labels is any program with these labels."""
+    found = list(contexts)
+    full = list(dict.fromkeys(p for p in found if not declares_labels_only(p)))
+    if len(full) > 1:
         raise EinstanNameError("The operands belong to two programs.", "Write both in one program first.")
-    return full[0] if full else first
+    home = full[0] if full else max(found, key=lambda p: len(p.checked.labels))
+    if odd := {letter for p in found for letter in p.checked.labels} - set(home.checked.labels):
+        raise EinstanNameError(f"{min(odd)} is a label of one operand only.", "Give all of them the same labels.")
+    return home
+
+
+def declares_labels_only(p: Program) -> bool:
+    return all(isinstance(s, ast.Label) for s in p.checked.module.statements)

@@ -10,6 +10,7 @@ from operator import ge, gt, le, lt
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import einstan as es
 from einstan.show.text import show_expr
@@ -259,6 +260,27 @@ def test_what_python_repeats_is_said_once() -> None:
     assert str(es.program(y=small)) == "y = sigmoid(s) (1 - sigmoid(s))"
 
 
+W_f, h_g, y_m = es.tensors("W_f[j,k] h_g[k] y_m", labels="f g m")
+SIGMA = es.opaque("σ_m", labels="f g m")
+LABELLED = {
+    "W_f[j,K] h_g[K] u[j]": lambda: W_f[j, K] * h_g[K] * u[j],
+    "σ_m(W_f[j,K] h_g[K]) + y_m": lambda: SIGMA(W_f[j, K] * h_g[K]) + y_m,
+    "h_g[k] σ_m(y_m)": lambda: (
+        es.from_sympy(sp.IndexedBase("h_g")[sp.Symbol("k", integer=True)], labels="f g m") * SIGMA(y_m)
+    ),
+}
+
+
+@pytest.mark.parametrize("text", LABELLED)
+def test_labels_are_those_of_the_text(text: str) -> None:
+    """A name with a label is the same name from Python, from sympy and in text, and so is what is derived."""
+    e = LABELLED[text]()
+    assert str(e) == text
+    p = es.program({"z_f": e})
+    assert p == es.parse(f"z_f[{','.join(e.axes)}] = {text}", labels="f, g, m") == es.parse(str(p))
+    assert p.jacobian("z_f", "h_g") == es.parse(str(p)).jacobian("z_f", "h_g")
+
+
 REFUSED = [
     (lambda: X @ W, "@ hides the indices"),
     (lambda: X[b], "has 2 axes, and 1 indices are given"),
@@ -286,6 +308,9 @@ REFUSED = [
     (lambda: (u[I] + 1).run(u=[1.0]), "I"),
     (lambda: es.parse("y = 2 x")["y"] + es.parse("z = 3 x")["z"], "two programs"),
     (lambda: es.opaque("f g"), "not one name"),
+    (lambda: es.opaque("σ_m"), "has indices"),
+    (lambda: es.tensors("W_f[j,k]"), "one list of indices"),
+    (lambda: es.tensors("V_q[j]", labels="q")[j] * es.parse("y = 2 x")["y"], "q is a label of one operand only"),
     (lambda: es.sum[i](u[i]).grad(wrt=u[i] * 2), "by names"),
     (lambda: es.parse("y = x").grad(3, wrt="x"), "is no name"),
     (lambda: es.parse(b"y = x"), "is a text"),

@@ -156,7 +156,7 @@ class WithIndices(Reader):
         if not isinstance(found, ast.Tensor) or found.indices != () or found.name in ("pi", "delta", "δ"):
             raise EinstanError(
                 f"{text[:80]!r} is no name of the language, or has its meaning there.",
-                "Take a letter, then letters, digits and primes.",
+                "Take a letter, then letters, digits and primes; W_f is one with labels='f'.",
             )
         if self.called.setdefault(found.name, meant) != meant:
             raise EinstanError(f"Two things are called {found.name} here.", "Give them different names.")

@@ -69,15 +69,15 @@ def rational(value: object) -> Fraction | None:
         return None
 
 
-def whole_name(text: str) -> Name:
+def whole_name(text: str, labels: Sequence[str]) -> Name:
     """The one name that `text` spells, with its label, primes and index list."""
-    parser = Parser(text, ())
+    parser = Parser(text, labels)
     return only(text, parser.name(), parser.peek())
 
 
-def function_name(text: str) -> Name:
+def function_name(text: str, labels: Sequence[str] = ()) -> Name:
     """The one function that `text` spells, with its primes and its slot: f'[2]."""
-    parser = Parser(f"{text}(", ())
+    parser = Parser(f"{text}(", labels)
     return only(text, parser.name(), parser.peek(1))
 
 
@@ -87,11 +87,15 @@ def only(text: str, found: Name, after: Token) -> Name:
     return found
 
 
-def tensors_in(text: str) -> list[Tensor]:
+def tensors_in(text: str, labels: Sequence[str]) -> list[Tensor]:
     """The same as tensors, with the indices that each is written with."""
-    parser, found = Parser(text, ()), []
+    parser, found = Parser(text, labels), []
     while parser.peek().kind != EOF:
         found.append(parser.tensor(parser.name()))
+        if parser.at("["):
+            raise parser.error(
+                "A name has one list of indices.", "Write W[j,k], or W_f[j,k] with labels='f'.", parser.peek().span
+            )
         parser.skip(",")
     return found
 
