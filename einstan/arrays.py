@@ -181,19 +181,52 @@ def label(hints: Hints, name: str, axis: int) -> str:
     return f"axis {axis + 1} of {name}[{','.join(hints.get(name, ()))}]"
 
 
+def check_sizes(shapes: Mapping[str, Shape], hints: Hints, given: Mapping[str, Any]) -> None:
+    """Sizes by letter (`b=5`) or by input (`X=(5, 3)`): each is of an axis that there is."""
+    letters = {letter for axes in hints.values() for letter in axes}
+    for key, value in given.items():
+        if of_input(key, value, shapes):
+            check_rank(key, shapes[key], tuple(value), hints)
+        elif key not in letters:
+            known = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in hints.items())
+            raise EinstanNameError(f"No axis has the letter {str(key)[:40]}.", f"The inputs are {known or 'none'}.")
+        for n in value if of_input(key, value, shapes) else [value]:
+            if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
+                raise EinstanShapeError(f"{repr(n)[:40]} is no size.", f"Write sizes={{{str(key)!r}: 5}}.")
+
+
+def of_input(key: str, value: Any, shapes: Mapping[str, Shape]) -> bool:
+    return key in shapes and isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def nominal_env(shapes: Mapping[str, Shape], hints: Hints, sizes: Mapping[str, Any]) -> Env:
     """Sizes to look at before arrays come: as given by input or by letter, else NOMINAL_SIZE."""
+    given = [
+        (name, axis, d, int(n))
+        for name, shape in shapes.items()
+        for axis, d in enumerate(shape)
+        if (n := nominal(name, axis, shapes, hints, sizes)) is not None
+    ]
     env: dict[str, int] = {}
-    for name, shape in shapes.items():
-        given = sizes.get(name)
-        for axis, d in enumerate(shape):
-            symbol = single_symbol(d)
-            if symbol is not None and isinstance(given, Sequence) and axis < len(given):
-                env[symbol] = int(given[axis])
-            elif symbol is not None and isinstance(sizes.get(letter(hints, name, axis)), int):
-                env.setdefault(symbol, sizes[letter(hints, name, axis)])
+    owner: dict[str, tuple[str, int]] = {}
+    for name, axis, d, n in given:
+        symbol = single_symbol(d)
+        if symbol is not None and env.setdefault(symbol, n) != n:
+            raise clash(hints, (name, axis, n), (*owner[symbol], env[symbol]))
+        owner.setdefault(symbol or "", (name, axis))
     for shape in shapes.values():
         for d in shape:
             for symbol in d.symbols:
                 env.setdefault(symbol, NOMINAL_SIZE)
+    for item in given:
+        settled(item, env, {}, hints)
     return env
+
+
+def nominal(name: str, axis: int, shapes: Mapping[str, Shape], hints: Hints, sizes: Mapping[str, Any]) -> Any:
+    """What is said of the size of this axis, by input or else by letter."""
+    own = sizes.get(name)
+    if own is not None and of_input(name, own, shapes):
+        return own[axis]
+    found = sizes.get(letter(hints, name, axis))
+    return found if hasattr(found, "__index__") else None

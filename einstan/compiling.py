@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .arrays import NOMINAL_SIZE
+from .arrays import NOMINAL_SIZE, check_sizes
 from .bind import bindings_of, callables_of, sizes_of_results
 from .collector import paused
 from .dims import Dim, Env, single_symbol
 from .ir import Add, Call, Input, Node, Shape, toposort
 from .kernel import Kernel, Spec
-from .order import associate
+from .limits import read_bytes
+from .methods import Optimize, Order
+from .order import associate, method_for
 from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms
 
 
@@ -22,12 +24,13 @@ class Options:
 
     `sizes` are nominal ones, for what a kernel tells before its first call. `functions` says what opaque
     functions are: functions of the language by name, formulas, or Python callables (see bind). `strict` leaves out
-    laws that hold for finite values only. `memory_limit` is in bytes.
+    laws that hold for finite values only. `optimize` is a name of `methods.METHODS`, a function of opt_einsum's form,
+    or, where there is one contraction, a path. `memory_limit` is in bytes, or a text such as "1GB".
     """
 
     backend: str = "numpy"
-    optimize: str = "auto"
-    memory_limit: int | None = None
+    optimize: Optimize = "auto"
+    memory_limit: int | str | None = None
     sizes: Mapping[str, Any] | None = None
     functions: Mapping[str, Any] | None = None
     strict: bool = False
@@ -72,13 +75,15 @@ def kernel_of(
         functions = bindings_of(options.functions or {}, signature.functions)
         sizes = sizes_of_results(definitions.roots, functions)
         signature = signature.resized(sizes)
+        check_sizes(signature.shapes, signature.hints, options.sizes or {})
         graph = Graph.of(definitions.bound(functions, sizes), list(terms(tree)), options.laws)
         plain = graph.nodes(list)
         called = callables_of(plain, functions, signature.letters)
+        optimize = method_for(options.optimize, graph.roots, list(signature.shapes))
     several = graph.has_products()
 
-    def build(env: Env) -> list[Node]:
-        return graph.nodes(lambda roots: associate(roots, Guessed(env), options.optimize)) if several else plain
+    def build(env: Env, order: Order) -> list[Node]:
+        return graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
 
     read = read_inputs(plain, signature.shapes)
     spec = Spec(
@@ -89,8 +94,8 @@ def kernel_of(
         known=frozenset(signature.shapes) - set(read),
         explain=signature.explain,
         backend=options.backend,
-        optimize=options.optimize,
-        memory_limit=options.memory_limit,
+        optimize=optimize,
+        memory_limit=read_bytes(options.memory_limit),
         sizes=dict(options.sizes or {}),
         check_finite=options.check_finite,
         wrt=frozenset(x for t in terms(tree) for x in (*t.wrt, *(name for name, _ in t.tangents))),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import Any, Final
@@ -23,7 +23,7 @@ from .dims import Env
 from .emit import born, emit, opaque_steps
 from .errors import EinstanError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
-from .order import check_method
+from .methods import Optimize, Order
 from .plan import Plan, Step, plan
 from .running import Bound, Key
 
@@ -49,17 +49,17 @@ class Spec:
     `inputs` gives the axis letters and `shapes` the sizes of what is read, `known` are inputs that are not; `build`
     makes the nodes for sizes and `pack` nests their arrays; `explain` words a mismatch of sizes; `wrt` are inputs that
     derivatives are taken by, `real` those below functions of reals; `functions` are Python's, `recipe` makes the kernel
-    again.
+    again. `optimize` is what `order.method_for` gave.
     """
 
     inputs: Mapping[str, tuple[str, ...]]
     shapes: Mapping[str, Shape]
-    build: Callable[[Env], list[Node]]
+    build: Callable[[Env, Order], list[Node]]
     pack: Callable[[list[Any]], Any]
     known: frozenset[str] = frozenset()
     explain: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None = None
     backend: str = "numpy"
-    optimize: str = "auto"
+    optimize: Optimize = "auto"
     memory_limit: int | None = None
     sizes: Mapping[str, Any] = field(default_factory=dict)
     check_finite: bool = False
@@ -89,14 +89,13 @@ class Kernel:
         backend = self._spec.backend
         if backend != "numpy":
             raise MissingBackendError(f"The backend {backend[:60]!r} is not built yet.", 'Write backend="numpy".')
-        check_method(self._spec.optimize)
 
     @property
     def inputs(self) -> dict[str, tuple[str, ...]]:
         return dict(self._spec.inputs)
 
     @property
-    def optimize(self) -> str:
+    def optimize(self) -> Optimize:
         return self._spec.optimize
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -125,6 +124,7 @@ class Kernel:
         if direct(places, values, bound.plan):
             self._checked(bound.call(values, tuple(places)))
         else:
+            check_apart(places)
             for place, found in zip(places, self._checked(bound.call(values)), strict=True):
                 np.copyto(place, found, casting="same_kind")
         return outs
@@ -207,7 +207,8 @@ class Kernel:
         spec = self._spec
         dtypes = {name: dtype for name, (_, dtype) in zip(spec.names, key, strict=True)}
         with paused():
-            found = plan(spec.build(env), env, dtypes, spec.optimize, spec.inputs, beside)
+            order = Order(spec.optimize, entries(spec.memory_limit, dtypes.values()))
+            found = plan(spec.build(env, order), env, dtypes, order, spec.inputs, beside)
         called = {
             name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
             for asked, name in opaque_steps(found).items()
@@ -255,6 +256,11 @@ def physical_memory() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def entries(limit: int | None, dtypes: Iterable[DType]) -> int | None:
+    """How many entries of the widest of the dtypes fit."""
+    return None if limit is None else limit // max([d.itemsize for d in dtypes], default=8)
 
 
 def check_memory(found: Plan, limit: int | None) -> None:
@@ -343,6 +349,13 @@ def check_places(places: Sequence[Any], found: Plan) -> None:
             raise EinstanShapeError("A result can't be written into a read-only array.")
         if not np.can_cast(v.dtype, place.dtype, "same_kind"):
             raise EinstanShapeError(f"A result of dtype {v.dtype} can't be written into this array of {place.dtype}.")
+
+
+def check_apart(places: Sequence[Array]) -> None:
+    """No entry is written twice; views of one array may alternate."""
+    for a, b in combinations(places, 2):
+        if np.may_share_memory(a, b) and np.shares_memory(a, b):
+            raise EinstanShapeError("Two results would be written into the same memory.", "Give each its own array.")
 
 
 def direct(places: Sequence[Array], values: Sequence[Array], found: Plan) -> bool:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from itertools import count
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from .deadline import OutOfTime, within
@@ -44,39 +46,55 @@ class Problem(NamedTuple):
 Method = Callable[[Problem], Iterable[Sequence[int]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How an order is found: the method, the entries that an intermediate may have, and the moment of `monotonic` at
+    which all searches of other libraries end (None: each has SECONDS)."""
+
+    method: Optimize = "auto"
+    memory_limit: int | None = None
+    until: float | None = None
+
+    def problem(self, terms: Sequence[Labels], out: Labels, sizes: Mapping[int, int]) -> Problem:
+        seconds = SECONDS if self.until is None else max(0.0, self.until - monotonic())
+        return Problem(terms, out, sizes, self.memory_limit, seconds)
+
+
 def search(
     terms: Sequence[Labels],
     out: Labels,
     sizes: Mapping[int, int],
-    method: Optimize = "auto",
+    method: Optimize | Order = "auto",
     memory_limit: int | None = None,
-    seconds: float = SECONDS,
 ) -> Pairs:
     """The order as pairs. `memory_limit` is how many entries an intermediate should have at most.
 
-    Raises EinstanError for what is no method, and where a method finds nothing in so many seconds.
+    Raises EinstanError for what is no method, and where a method of another library does not end.
 
     >>> search([(0, 1), (1, 2), (2, 3)], (0, 3), {0: 2, 1: 90, 2: 90, 3: 90})
     [(0, 1), (3, 2)]
     """
-    problem = Problem(terms, out, sizes, memory_limit, seconds)
-    return own(problem) if method == "auto" else pairwise(found_by(method, problem), len(terms))
+    order = method if isinstance(method, Order) else Order(method, memory_limit)
+    problem = order.problem(terms, out, sizes)
+    if isinstance(order.method, str) and order.method == "auto":
+        return own(problem)
+    return pairwise(found_by(order.method, problem), len(terms))
 
 
 def linear_path(
     terms: Sequence[Labels],
     out: Labels,
     sizes: Mapping[int, int],
-    method: Optimize = "auto",
+    method: Optimize | Order = "auto",
     memory_limit: int | None = None,
-    seconds: float = SECONDS,
 ) -> Linear:
     """The order as opt_einsum gives it; a step of several operands is one that its memory limit forbids to split.
 
     >>> linear_path([(0, 1), (1, 2), (2, 3)], (0, 3), {0: 2, 1: 90, 2: 90, 3: 90}, "greedy")
     [(0, 1), (0, 1)]
     """
-    return found_by(method, Problem(terms, out, sizes, memory_limit, seconds))
+    order = method if isinstance(method, Order) else Order(method, memory_limit)
+    return found_by(order.method, order.problem(terms, out, sizes))
 
 
 def found_by(optimize: Optimize, problem: Problem) -> Linear:
@@ -94,12 +112,6 @@ def method_of(optimize: Optimize) -> Method:
         return partial(by_function, optimize)
     path = steps_of(optimize)
     return lambda problem: path
-
-
-def settled(optimize: Optimize) -> Optimize:
-    """The value as it is kept: a path as a tuple of tuples. Raises EinstanError for what is no method."""
-    method_of(optimize)
-    return optimize if isinstance(optimize, str) or callable(optimize) else tuple(steps_of(optimize))
 
 
 def named(name: str) -> Method:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from .dims import Dim, Env
 from .errors import EinstanError
 from .ir import Einsum, Input, Labels, Node, einsum, rebuild, toposort
-from .methods import Linear, Optimize, check_path, method_of, pairwise, search
+from .methods import Linear, Optimize, Order, check_path, is_path, method_of, pairwise, search, steps_of
 from .network import Pairs
 
 
-def associate(roots: Sequence[Node], env: Env, optimize: Optimize = "auto") -> list[Node]:
+def associate(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
     """`roots` over binary products, each ordered by cost under the sizes `env`."""
     done: dict[Node, Node] = {}
     for node in toposort(roots):
@@ -39,12 +39,13 @@ def needs_nesting(e: Einsum) -> bool:
     )
 
 
-def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize) -> Node:
+def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize | Order) -> Node:
     """One product as a tree of binary products."""
     if len(e.operands) == 2:
         return along([(0, 1)], operands, e.labels, e.out, e.dims)
-    if isinstance(optimize, Explicit):
-        path = optimize.pairs_of(e)
+    method = optimize.method if isinstance(optimize, Order) else optimize
+    if isinstance(method, Explicit):
+        path = method.pairs_of(e)
     else:
         sizes = {label: d.at(env) for label, d in e.dims.items()}
         needed = shared(e.labels, e.out)
@@ -132,10 +133,16 @@ def at(place: Sequence[int], k: int) -> int:
     return place[k] if k < len(place) else k
 
 
-def check_method(optimize: Optimize) -> None:
-    """Raises EinstanError for what says no order."""
-    if not isinstance(optimize, Explicit):
+def method_for(optimize: Optimize, roots: Sequence[Node], inputs: Sequence[str]) -> Optimize:
+    """What says the order of the products below `roots`: a path becomes one for the only product there.
+
+    Raises EinstanError for what is no method or is not installed.
+    """
+    if not is_path(optimize):
         method_of(optimize)
+        return optimize
+    products = [node for node in toposort(roots) if isinstance(node, Einsum) and len(node.operands) > 1]
+    return explicit(steps_of(optimize), products, inputs)
 
 
 def explicit(path: Linear, products: Sequence[Einsum], inputs: Sequence[str]) -> Explicit:

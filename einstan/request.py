@@ -160,9 +160,13 @@ class Graph:
 
     def has_products(self) -> bool:
         """Whether any product has three factors or more, so that sizes decide the order."""
-        roots = [*self.values.values(), *self.kept.values(), *self.numerators.values()]
         deep = max((len(t.wrt) for t in self.wanted), default=0) > 1
-        return deep or any(isinstance(n, Einsum) and len(n.operands) > 2 for n in toposort(roots))
+        return deep or any(isinstance(n, Einsum) and len(n.operands) > 2 for n in toposort(self.roots))
+
+    @property
+    def roots(self) -> list[Node]:
+        """What the terms are values and derivatives of."""
+        return [*self.values.values(), *self.kept.values(), *self.numerators.values()]
 
     def derivatives(
         self, wanted: Sequence[Term], values: Mapping[str, Node], derived: Mapping[Node, Node], associate: Stage

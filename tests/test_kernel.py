@@ -39,7 +39,7 @@ def kernel(
 ) -> Kernel:
     hints = {name: HINTS.get(name, tuple("ijkl"[: len(shape)])) for name, shape in shapes.items()}
     nodes = roots or [Y]
-    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env: nodes, pack=pack, **options))
+    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env, order: nodes, pack=pack, **options))
 
 
 def net_kernel(net: Net, **options: Any) -> Kernel:
@@ -47,7 +47,7 @@ def net_kernel(net: Net, **options: Any) -> Kernel:
     spec = Spec(
         inputs=net.hints,
         shapes=net.shapes,
-        build=lambda env: gradients(net._replace(loss=associate([net.loss], env)[0])),
+        build=lambda env, order: gradients(net._replace(loss=associate([net.loss], env)[0])),
         pack=lambda r: (r[0], dict(zip(names, r[1:], strict=True))),
         **options,
     )
@@ -439,11 +439,6 @@ def test_repr_is_short() -> None:
 def test_other_backends_are_not_built_yet() -> None:
     with pytest.raises(MissingBackendError, match="'jax' is not built yet"):
         kernel(backend="jax")
-
-
-def test_an_unknown_order_is_refused_at_once() -> None:
-    with pytest.raises(EinstanError, match="no order of multiplication"):
-        kernel(optimize="fastest")
 
 
 def test_constants_have_the_inputs_float() -> None:

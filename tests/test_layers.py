@@ -27,7 +27,7 @@ FLOORS = [
         "show.amounts",
         "show.svg",
     ],
-    ["syntax.*", "ir", "methods", "subscripts", "show.chart"],
+    ["syntax.*", "ir", "methods", "limits", "subscripts", "show.chart"],
     ["show.text", "show.spelling", "show.to_sympy", "prims.*", "rewrite", "resize", "derive", "files"],
     ["show.latex", "show.numpy_text", "flat", "rules", "facts", "testing", "order", "bind"],
     ["show.products"],

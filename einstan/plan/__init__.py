@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ..dims import Env
 from ..ir import Add, Call, Einsum, Input, Node
+from ..methods import Optimize, Order
 from ..order import associate
 from .blocks import take_blocks
 from .calls import lower_call
@@ -28,7 +29,7 @@ def plan(
     outputs: Sequence[Node],
     env: Env,
     dtypes: Mapping[str, DType],
-    optimize: str = "auto",
+    optimize: Optimize | Order = "auto",
     hints: Mapping[str, Sequence[str]] | None = None,
     beside: Sequence[DType] = (),
     promotion: Promotion = promote,
