@@ -254,6 +254,29 @@ def test_into_refuses_another_nesting() -> None:
         k.into({"Y": np.empty((5, 3))}, **DATA)
 
 
+BUFFER = np.zeros((5, 12))
+OVERLAPPING = {
+    "one array twice": [BUFFER[:, :3], BUFFER[:, :3]],
+    "a part of it": [BUFFER[:, 1:4], BUFFER[:, :3]],
+    "reversed": [BUFFER[:, 5::-1][:, :3], BUFFER[:, 3:6]],
+}
+
+
+@pytest.mark.parametrize("outs", OVERLAPPING.values(), ids=OVERLAPPING)
+def test_into_refuses_results_that_overlap(outs: list[np.ndarray]) -> None:
+    k = kernel([Y, scale(2, Y)], pack=list)
+    with pytest.raises(EinstanShapeError, match="same memory"):
+        k.into(outs, **DATA)
+    assert not BUFFER.any()
+
+
+def test_results_may_alternate_in_one_array() -> None:
+    buffer = np.zeros((5, 6))
+    kernel([Y, scale(2, Y)], pack=list).into([buffer[:, ::2], buffer[:, 1::2]], **DATA)
+    np.testing.assert_allclose(buffer[:, ::2], WANT)
+    np.testing.assert_allclose(buffer[:, 1::2], 2 * WANT)
+
+
 # ---------------------------------------------------------------- names and sizes
 
 
