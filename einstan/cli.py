@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from . import __version__
 from .demo import screens
 from .dims import Dim
 from .errors import EinstanError
@@ -99,6 +100,7 @@ def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="einstan", description="Tensor calculus in index notation.", epilog=EPILOG)
     top.formatter_class = argparse.RawDescriptionHelpFormatter
+    top.add_argument("--version", action="version", version=f"einstan {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (run, summary, options) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)

@@ -283,6 +283,12 @@ def test_help(command: str, capsys: Printed) -> None:
     assert stop.value.code == 0 and "--json" in capsys.readouterr().out
 
 
+def test_version(capsys: Printed) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out == f"einstan {es.__version__}\n"
+
+
 @pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (MemoryError, 1)])
 def test_stopped(stop: type[BaseException], status: int, monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
     def interrupted(file: str) -> str:
