@@ -1,7 +1,8 @@
 """pairs: a source in jupytext's percent format -> the notebook that it makes, with outputs; what two of them differ in.
 
 Laws: a notebook is its source, cell by cell, and what a fresh kernel shows for it; it holds no times, no paths, nothing
-that a second run would make otherwise, but for the outputs of cells with the tag `machine`, which are not compared.
+that a second run would make otherwise, but for the outputs of cells with the tag `machine`, which are not compared. Of
+what has several forms one is kept (viewers choose differently), and the text.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ FOLDER = Path(__file__).parent
 SOURCES = sorted(FOLDER.glob("[0-9]_*.py"))
 MACHINE = "machine"
 SECONDS = 120  # for one cell, kernel and imports included
+FORMS = ("text/latex", "text/html", "text/markdown", "image/svg+xml")  # of several, the first is kept
 METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 Notebook = Any  # nbformat's, a dict of dicts
 
@@ -37,7 +39,20 @@ def executed(source: Path) -> Notebook:
         coalesce_streams=True,
     ).execute()
     notebook.metadata = nbformat.from_dict(METADATA)
+    for output in outputs(notebook):
+        if "data" in output:
+            output.data = in_one_form(output.data)
     return notebook
+
+
+def outputs(notebook: Notebook) -> Iterator[Notebook]:
+    return (output for cell in notebook.cells for output in cell.get("outputs", ()))
+
+
+def in_one_form(data: Notebook) -> Notebook:
+    """One form and the text; a picture has no text."""
+    best = next((form for form in FORMS if form in data), "text/plain")
+    return {form: data[form] for form in data if form == best or (form == "text/plain" and best != FORMS[-1])}
 
 
 def plain(source: Path) -> Notebook:
