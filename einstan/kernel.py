@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from operator import attrgetter, itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from .ir import Node, Shape
 from .methods import Optimize, Order
 from .plan import Plan, Step, plan
 from .running import Bound, Key
+
+if TYPE_CHECKING:
+    from .show.svg import Picture
 
 MEMORY_SHARE: Final = 0.8  # of what is available, where no limit is given
 PLANS_KEPT: Final = 64
@@ -151,6 +154,11 @@ class Kernel:
     # ------------------------------------------------------------ looking
 
     @property
+    def spec(self) -> Spec:
+        """What it is made of, for those who plan it in other ways."""
+        return self._spec
+
+    @property
     def source(self) -> str:
         """The generated numpy source."""
         return emit(self._current().plan, self._spec.inputs)
@@ -165,6 +173,19 @@ class Kernel:
         """Flops, bytes and peak memory of one call."""
         found = self._current().plan
         return Cost(found.flops, found.bytes, found.peak_bytes)
+
+    def svg(self) -> Picture:
+        """The steps as a picture: what each one computes of what, its shape, flops and bytes; views are left out.
+
+        A text that notebooks show as a picture; `k.svg().save("k.svg")` writes it into a file.
+        """
+        from .show.tree import picture
+
+        found = self._current().plan
+        return picture(found, self._spec.inputs, paths(self._spec.pack(list(range(len(found.results))))))
+
+    def _repr_svg_(self) -> str:
+        return str(self.svg())
 
     def _current(self) -> Bound:
         spec, state = self._spec, self._state
@@ -209,12 +230,7 @@ class Kernel:
         dtypes = {name: dtype for name, (_, dtype) in zip(spec.names, key, strict=True)}
         with paused():
             order = Order(spec.optimize, entries(spec.memory_limit, dtypes.values()))
-            found = plan(spec.build(env, order), env, dtypes, order, spec.inputs, beside)
-        called = {
-            name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
-            for asked, name in opaque_steps(found).items()
-        }
-        return Bound(found, spec.names, key, nested(spec.pack, len(found.results)), called)
+            return bound(spec, key, plan(spec.build(env, order), env, dtypes, order, spec.inputs, beside))
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
         """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""
@@ -224,6 +240,15 @@ class Kernel:
         except EinstanShapeError as error:
             better = spec.explain(actual) if spec.explain is not None else None
             raise (better or error) from None
+
+
+def bound(spec: Spec, key: Key, found: Plan) -> Bound:
+    """A plan for arrays of these shapes and dtypes, with the functions that it calls."""
+    called = {
+        name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
+        for asked, name in opaque_steps(found).items()
+    }
+    return Bound(found, spec.names, key, nested(spec.pack, len(found.results)), called)
 
 
 class State:

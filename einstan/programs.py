@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .claims import Statements
 from .collector import paused
@@ -29,6 +29,9 @@ from .syntax.check import Checked, check, check_expression, size_mismatch
 from .syntax.lexer import LIMITS, NO_LIMITS, Limits
 from .syntax.parser import parse_expression, parse_module
 from .syntax.roster import names_in
+
+if TYPE_CHECKING:
+    from .show.svg import Picture
 
 
 def parse(
@@ -119,6 +122,30 @@ class Program:
     def latex(self) -> str:
         """The program as a LaTeX `align` environment, which parses back to an equal program."""
         return latex_module(self.checked.module)
+
+    def svg(self) -> Picture:
+        """The statements as a picture: inputs, operations, names, the indices of every operand on its wire.
+
+        A text that notebooks show as a picture; `p.svg().save("p.svg")` writes it into a file.
+
+        >>> p = parse("y[i] = A[i,K] x[K]")
+        >>> p.svg()[:4], "A[i,k]" in p.svg()
+        ('<svg', True)
+        """
+        from .show.dag import picture
+
+        return picture(self.checked, self.drawn)
+
+    @property
+    def drawn(self) -> Sequence[ast.Statement]:
+        """What `svg` shows."""
+        return self.checked.module.statements
+
+    def _repr_svg_(self) -> str:
+        return str(self.svg())
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
 
     def __repr__(self) -> str:
         return str(self)
@@ -391,6 +418,10 @@ class Derived(Program):
         """Only the derived lines, as `str` does; they are read after the program that they are of."""
         return latex_module(ast.Module(self.lines), self.base.checked.module.statements)
 
+    @property
+    def drawn(self) -> Sequence[ast.Statement]:
+        return self.lines
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Derived, (self.base, self.tree, self.extra)
 
@@ -439,6 +470,8 @@ class Derived(Program):
         if not names:
             raise EinstanNameError("A derivative is by names.", 'Write wrt="W" or wrt=["W", "c"].')
         of = next(terms(self.tree)).of
+        for name in self.extra.keys() & set(names):
+            raise EinstanNameError(f"The derivative is linear in {name}.", f"By {name} it is what jacobian gives.")
         for name in self.extra.keys() & (extra or {}).keys():
             raise EinstanNameError(f"{name} is a name of this derivative already.", "Choose a name that is free.")
         return self.base.derived(of, names, mapped(self.tree, more), {**self.extra, **(extra or {})})

@@ -58,10 +58,14 @@ def line(x1: float, y1: float, x2: float, y2: float, **style: object) -> str:
     return element("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, **style})
 
 
+def circle(x: float, y: float, radius: float, **style: object) -> str:
+    return element("circle", {"cx": x, "cy": y, "r": radius, **style})
+
+
 def path(d: Iterable[str | float], **style: object) -> str:
     """A path of letters and coordinates: `path(["M", 0, 0, "L", 10, 0])`."""
     drawn = " ".join(step if isinstance(step, str) else number(step) for step in d)
-    return element("path", {"d": drawn, "fill": "none", **style})
+    return element("path", {"d": drawn, **style})
 
 
 def text(x: float, y: float, content: str | Sequence[Run], size: float = 13, **style: object) -> str:

@@ -1,0 +1,198 @@
+"""tree: the steps of a plan as a picture: what each one computes of what, and what it costs.
+
+A box is one step: its formula with holes for the arrays that it reads, the shape of its result, flops and bytes. The
+darker a box, the more of all flops are its own; the thicker a wire, the larger the array. Views are not drawn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..plan import Plan, Step, Value
+from .amounts import amount
+from .graph import Box, Hole, Row, Text, Wire, again, draw, sketch
+from .svg import Picture, shortened
+
+STEPS: Final = 300  # more are not drawn
+PALE, DARK = (255, 255, 255), (247, 176, 103)  # the colour of no flops, and of the step with most of them
+THIN, THICK = 1.0, 3.6
+MARK = re.compile(r"\ue000(\d+)\ue001(?:\[([^\]]*)\])?")  # an array in the formula of a step
+SIGNS: Final = {" ": " × ", " - ": " − "}
+LONGEST: Final = 60
+
+
+def picture(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str], title: str = "Kernel") -> Picture:
+    """The drawing of a plan; `axes` are letters for its inputs, `results` the names of what it returns."""
+    computed = [step for step in plan.steps if not step.is_view]
+    tree = Tree(plan, most=max((step.flops for step in computed), default=0))
+    for name, value in plan.inputs.items():
+        tree.add(input_box(name, axes.get(name, ()), value), value)
+    for step in computed[:STEPS]:
+        tree.step(step)
+    for value, name in zip(plan.results, results, strict=True):
+        tree.result(value, name)
+    left = len(computed) - STEPS
+    note = "Dark boxes have most of the flops, thick wires the largest arrays."
+    if left > 0:
+        note = f"{left:,} of {len(computed):,} steps are left out. {note}"
+    cost = f"{amount(plan.flops, 'flop')}, {amount(plan.bytes, 'B')} moved, {amount(plan.peak_bytes, 'B')} at the peak"
+    return draw(sketch(*again(tree.boxes, tree.wires(), tree.names())), title, [f"{title}: {cost}"], note)
+
+
+@dataclass(slots=True)
+class Tree:
+    """The boxes so far, and which of them have written into the memory of a value."""
+
+    plan: Plan
+    most: int  # flops of the most expensive step
+    boxes: list[Box] = field(default_factory=list)
+    ends: list[tuple[int, int, Row, int]] = field(default_factory=list)  # source, target, label, bytes
+    exact: dict[Value, int] = field(default_factory=dict)
+    writers: dict[Value, list[int]] = field(default_factory=dict)
+    joined: dict[tuple[int, ...], int] = field(default_factory=dict)
+    origin: dict[Value, Value] = field(default_factory=dict)  # of what a memory is a rearranged copy
+
+    def add(self, box: Box, value: Value) -> int:
+        """A box that writes a value."""
+        self.boxes.append(box)
+        n = len(self.boxes) - 1
+        self.exact[value] = n
+        self.writers.setdefault(value.storage, []).append(n)
+        return n
+
+    def step(self, step: Step) -> None:
+        """A box with a hole for each array that is read, and wires to the boxes that wrote them."""
+        rest = list(step.arrays)
+        row: list[Text | Hole] = []
+        ends: list[tuple[int, Row, int]] = []
+        for piece in formula(step):
+            read = None if isinstance(piece, str) else self.among(rest, piece[0])
+            if read is None:
+                row.append(Text(shortened(piece if isinstance(piece, str) else f"v{piece[0]}", LONGEST)))
+            else:
+                rest.remove(read)
+                row.append(Hole())
+                ends.append((self.source(read), marked(piece[1]), read.nbytes))
+        for read in rest:  # ones that sum the axes of the other factor
+            row += [Text(" × "), Hole()]
+            ends.append((self.source(read), (), read.nbytes))
+        n = self.add(step_box(step, row, [label for _, label, _ in ends], self.most), step.out)
+        self.ends += [(source, n, label, size) for source, label, size in ends]
+        if step.op == "copy":
+            (self.origin[step.out.storage],) = (self.original(value) for value in step.arrays)
+
+    def among(self, values: Sequence[Value], number: int) -> Value | None:
+        """The one that lies in the memory of this number, or is a rearranged copy of that."""
+        return next((v for v in values if number in (v.storage.number, self.original(v).number)), None)
+
+    def original(self, value: Value) -> Value:
+        return self.origin.get(value.storage, value.storage)
+
+    def source(self, value: Value) -> int:
+        """The box that wrote a value; where several wrote its parts, one box that joins them."""
+        if value in self.exact:
+            return self.exact[value]
+        parts = tuple(self.writers[value.storage])
+        if len(parts) == 1:
+            return parts[0]
+        if parts not in self.joined:
+            self.boxes.append(Box("operation", ((Text(f"v{value.storage.number}", "quiet"),),)))
+            self.joined[parts] = len(self.boxes) - 1
+            self.ends += [(n, self.joined[parts], (), value.storage.nbytes // len(parts)) for n in parts]
+        return self.joined[parts]
+
+    def result(self, value: Value, name: str) -> None:
+        """The name of a result at the foot of the box that has it."""
+        if value.storage not in self.writers:
+            return
+        n = self.source(value)
+        box = self.boxes[n]
+        names = (
+            *box.name,
+            Text(f"{', ' if box.name else '→ '}{shortened(name.removeprefix('the derivative/'), LONGEST)}", "name"),
+        )
+        self.boxes[n] = Box("defined", box.rows, names, box.fill)
+
+    def names(self) -> dict[int, Row]:
+        """What the boxes are called where a wire would be too long."""
+        found: dict[int, Row] = {n: (Text(f"v{value.storage.number}", "quiet"),) for value, n in self.exact.items()}
+        whole = [*self.joined.values(), *(n for n, box in enumerate(self.boxes) if box.kind == "input")]
+        return found | {n: self.boxes[n].rows[0] for n in whole}
+
+    def wires(self) -> list[Wire]:
+        largest = max((size for *_, size in self.ends), default=1) or 1
+        return [
+            Wire(source, target, label, THIN + (THICK - THIN) * (size / largest) ** 0.5)
+            for source, target, label, size in self.ends
+        ]
+
+
+# -------------------------------------------------------------------- what stands in a box
+
+
+def step_box(step: Step, row: Sequence[Text | Hole], labels: Sequence[Row], most: int) -> Box:
+    """`v7[b,j] = Σ K  • × •`, and below it shape and costs."""
+    summed = sorted({piece.text for label in labels for piece in told(label) if piece.tone == "summed"})
+    sign = (Text("Σ "), Text(",".join(summed), "summed"), Text("  ")) if summed else ()
+    first = (Text(f"{target(step)} = ", "quiet"), *sign, *row)
+    return Box("operation", (first, cost_row(step)), fill=shade(step.flops, most))
+
+
+def told(row: Row) -> Iterator[Text]:
+    return (piece for piece in row if isinstance(piece, Text))
+
+
+def formula(step: Step) -> Iterator[str | tuple[int, str]]:
+    """The right side of a step: texts, and arrays by the number of their memory with the letters of their axes."""
+    note = step.told(lambda value: f"\ue000{value.number}\ue001")
+    if not note:
+        yield f"{step.op}("
+        for n, value in enumerate(step.arrays):
+            yield from ([", "] if n else [])
+            yield value.storage.number, ""
+        yield ")"
+        return
+    _, _, right = note.partition(" = ")
+    at = 0
+    for match in MARK.finditer(right):
+        if before := right[at : match.start()]:
+            yield SIGNS.get(before, before)
+        yield int(match[1]), match[2] or ""
+        at = match.end()
+    if right[at:]:
+        yield right[at:]
+
+
+def target(step: Step) -> str:
+    """`v7[b,j]`"""
+    return step.formula.partition(" = ")[0] or f"v{step.out.storage.number}"
+
+
+def marked(letters: str) -> Row:
+    """Indices with the summed ones in bold: they are capitals."""
+    pieces = [Text(x, "summed" if x[:1].isupper() else "plain") for x in letters.split(",") if x]
+    return tuple(piece for x in pieces for piece in (Text(","), x))[1:]
+
+
+def cost_row(step: Step) -> Row:
+    flops = [amount(step.flops, "flop")] if step.flops else []
+    return (Text(" · ".join([shape_of(step.out), *flops, amount(step.bytes, "B")]), "quiet"),)
+
+
+def input_box(name: str, axes: Sequence[str], value: Value) -> Box:
+    title = f"{name}[{','.join(axes)}]" if axes else name
+    about = f"{shape_of(value)} · {value.dtype} · {amount(value.nbytes, 'B')}"
+    return Box("input", ((Text(shortened(title, LONGEST), "name"),), (Text(about, "quiet"),)))
+
+
+def shape_of(value: Value) -> str:
+    """`128×64`"""
+    return "×".join(map(str, value.shape)) if value.shape else "scalar"
+
+
+def shade(flops: int, most: int) -> str:
+    share = (flops / most) ** 0.6 if most else 0.0
+    return "#" + "".join(f"{round(pale + (dark - pale) * share):02x}" for pale, dark in zip(PALE, DARK, strict=True))
