@@ -87,13 +87,6 @@ def test_printed(words: list[str], lines: list[str], layer: Path, capsys: Printe
         assert line in printed.out.splitlines()
 
 
-def test_readme_shows_what_is_printed(capsys: Printed) -> None:
-    layer = "Z[b,j] = X[b,K] W[K,j] + c[j]; Y[b,j] = tanh(Z[b,j]); L = (Y[B,J] - T[B,J]) (Y[B,J] - T[B,J])"
-    assert main(["grad", "-e", layer, "--of", "L", "--wrt", "W,c", "--to", "einsum"]) == 0
-    readme = {line.strip() for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()}
-    assert set(capsys.readouterr().out.splitlines()) - {"import numpy as np"} <= readme
-
-
 @pytest.mark.parametrize("to", ["einsum", "numpy"])
 def test_source_is_python(to: str, layer: Path, capsys: Printed) -> None:
     assert main([*GRAD, "--to", to]) == 0
