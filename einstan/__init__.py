@@ -38,6 +38,7 @@ from .language import (
     tensors,
     zeros,
 )
+from .numpy_forms import einsum, einsum_path
 from .programs import Derived, Program, parse
 from .syntax.lexer import Limits
 
@@ -59,6 +60,8 @@ __all__ = [
     "concat",
     "d",
     "delta",
+    "einsum",
+    "einsum_path",
     "equal",
     "from_sympy",
     "function",

@@ -11,10 +11,12 @@ Letters: k counts operands, d is a size.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from .arrays import Array, DType
 from .collector import paused
@@ -22,15 +24,16 @@ from .dims import Dim
 from .emit import emit
 from .errors import EinstanError
 from .ir import Einsum, Labels, Node, einsum, input_
-from .kernel import check_memory
+from .kernel import check_memory, direct
+from .methods import check_path
 from .order import associate
 from .plan import Plan, plan
 from .plan.dtypes import kept
 from .running import Bound
 from .subscripts import ArrayShape
 
-Path = tuple[tuple[int, ...], ...]  # opt_einsum's: places in a list that shrinks
-Method = str | Path  # "auto" is einstan's own choice, else a name that order.py knows, else the path itself
+Path = tuple[tuple[int, ...], ...]  # opt_einsum's: places in a list that shrinks; the products go to its end
+Method = str | Path | Callable[..., Any]  # what methods.py knows: "auto" is einstan's own choice
 Term = tuple[Node, Labels]
 
 KEPT: Final = 1024
@@ -58,6 +61,16 @@ class Contraction:
         (found,) = self._bound.call(arrays)
         return found if self._perm is None else found.transpose(self._perm)  # type: ignore[no-any-return]
 
+    def write(self, arrays: Sequence[Array], out: Array) -> None:
+        """The result written into an array of its shape, which may overlap the operands."""
+        values = arrays if self._trims is None else trimmed(arrays, self._trims)
+        place = out if self._perm is None else out.transpose(inverse(self._perm))
+        if direct([place], values, self.plan):
+            self._bound.call(values, (place,))
+        else:
+            with np.errstate(all="ignore"):
+                np.copyto(place, self._bound.call(values)[0], casting="unsafe")
+
     @property
     def source(self) -> str:
         """The generated numpy source; its `kernel` takes the operands and gives a tuple of the one result."""
@@ -82,7 +95,6 @@ def contraction(
 
     Raises EinstanError where the plan needs more memory than there is.
 
-    >>> import numpy as np
     >>> c = contraction(((0, 1), (1, 2)), (0, 2), ((2, 3), (3, 5)), np.dtype(float), names=("i", "j", "k"))
     >>> c.plan.flops, c([np.ones((2, 3)), np.ones((3, 5))]).shape
     (60, (2, 5))
@@ -149,29 +161,27 @@ def inputs(
 
 
 def nested(leaves: list[Term], out: Labels, env: dict[str, int], method: Method) -> Node:
-    """The product as a tree of binary products, ordered by the method or along the path."""
-    if isinstance(method, str):
-        root = einsum([node for node, _ in leaves], [own for _, own in leaves], out)
-        return associate([root], env, method)[0]
-    return associate([along(leaves, out, method)], env)[0]
+    """The product as a tree of binary products, ordered by the method."""
+    if isinstance(method, tuple):
+        check_path(method, len(leaves))
+        return associate([stepwise(leaves, out, method)], env)[0]
+    root = einsum([node for node, _ in leaves], [own for _, own in leaves], out)
+    return associate([root], env, method)[0]
 
 
-def along(leaves: Sequence[Term], out: Labels, path: Path) -> Node:
-    """Step by step the product of the terms in the named places, which goes to the end; what is left is one step."""
+def stepwise(leaves: Sequence[Term], out: Labels, path: Path) -> Node:
+    """The product along a path; what one step takes is one product, in whatever order is best."""
     live = list(leaves)
     carriers = Counter([*out, *(label for _, own in live for label in set(own))])
-    for step in path[:-1] if len(path) and finishes(path, len(leaves)) else path:
-        taken = [live.pop(k) for k in sorted(step, reverse=True)]
+    for step in path[:-1]:
+        taken = [live[k] for k in sorted(step)]
+        for k in sorted(step, reverse=True):
+            del live[k]
         carriers.subtract(label for _, own in taken for label in set(own))
-        labels = tuple(x for x in dict.fromkeys(label for _, own in taken[::-1] for label in own) if carriers[x])
+        labels = tuple(x for x in dict.fromkeys(label for _, own in taken for label in own) if carriers[x])
         live.append((einsum([node for node, _ in taken], [own for _, own in taken], labels), labels))
         carriers.update(labels)
     return einsum([node for node, _ in live], [own for _, own in live], out)
-
-
-def finishes(path: Path, n: int) -> bool:
-    """Whether one operand is left of n at the end of the path."""
-    return n - sum(len(step) - 1 for step in path) == 1
 
 
 # ---------------------------------------------------------------- layout
@@ -211,6 +221,10 @@ def stretch(group: Labels, labels: Labels) -> bool:
         return True
     start = labels.index(group[0])
     return labels[start : start + len(group)] == group
+
+
+def inverse(perm: Labels) -> Labels:
+    return tuple([perm.index(n) for n in range(len(perm))])
 
 
 def check_rank(made: Plan) -> None:

@@ -287,5 +287,5 @@ VIEW: dict[str, Callable[[str, tuple[Any, ...]], str]] = {
     "transpose": transposed,
     "reshape": lambda v, shape: f"{v}.reshape({shape!r})",
     "index": lambda v, index: f"{v}[{', '.join(map(entry, index))}]",
-    "diagonal": lambda v, labels: f"np.einsum({v}, {labels[0]}, {labels[1]})",
+    "diagonal": lambda v, labels: f"np.einsum({v}, {labels[0]}, {labels[1]}, optimize=False)",
 }

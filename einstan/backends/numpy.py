@@ -207,14 +207,14 @@ STRUCTURE: dict[str, Op] = {
     "dot": Op("np.dot({0}, {1}, out={out})"),
     "matmul": Op("np.matmul({0}, {1}, out={out})"),
     "sum": Op("np.add.reduce({0}, axis={p0}, out={out})"),
-    "fold": Op("np.einsum({0}, {p0}, {1}, {p0}, {p1}, out={out})"),
+    "fold": Op("np.einsum({0}, {p0}, {1}, {p0}, {p1}, out={out}, optimize=False)"),
     "copy": Op('np.copyto({out}, {0}, casting="unsafe")'),
     "fill": Op("{out}.fill({0})"),
     "ones": Op("{out}.fill(1)"),
     "transpose": Op("{0}.transpose({p})"),
     "reshape": Op("{0}.reshape({p})"),
     "index": Op("{0}[{p}]"),
-    "diagonal": Op("np.einsum({0}, {p0}, {p1})"),
+    "diagonal": Op("np.einsum({0}, {p0}, {p1}, optimize=False)"),
 }
 OPS: dict[str, Op] = {**PRIMITIVES, **STRUCTURE}
 

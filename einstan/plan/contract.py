@@ -39,6 +39,11 @@ class Job:
     dims: dict[int, Dim]
     factor: Number = 1
 
+    @property
+    def dot(self) -> str:
+        """np.dot takes 0.3 µs less than np.matmul, but does not know that longlong is int64."""
+        return "dot" if self.dtype.kind in "fc" else "matmul"
+
     def shape(self, labels: Labels) -> tuple[int, ...]:
         return tuple([self.sizes[label] for label in labels])
 
@@ -191,7 +196,7 @@ def dot(job: Job, left: Term, right: Term) -> Term:
     flat = left.value.contiguous and (other.contiguous or left.value.size <= FOLD_WITHOUT_ARRAY)
     if flat or len(left.labels) == 1 or len(left.labels) > FOLD_LABELS:
         args = [b.reshape(v, (v.size,)) for v in (left.value, other)]
-        return Term(b.compute("dot", args, (), job.dtype, job.target, (), note, flops), ())
+        return Term(b.compute(job.dot, args, (), job.dtype, job.target, (), note, flops), ())
     return Term(fold(job, [left.value, other], left.labels, (), note, flops), ())
 
 
@@ -249,7 +254,7 @@ def into(
     """dot where it does (0.3 µs less than matmul), else matmul."""
     merged = [job.volume(group) for group in (m, n) if group or batch]
     shape = (*job.shape(batch), *merged)
-    op = "dot" if not batch and (out is None or out.contiguous) else "matmul"
+    op = job.dot if not batch and (out is None or out.contiguous) else "matmul"
     return job.build.compute(op, args, shape, job.dtype, out, (), note, flops)
 
 

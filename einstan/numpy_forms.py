@@ -1,0 +1,417 @@
+"""numpy_forms: es.einsum and es.einsum_path, called as numpy's are, computed by einstan's own contractions.
+
+Laws: labels, sizes and dtypes are checked before anything is computed; operands are never written, but through `out`;
+a result is fresh, or, for one operand of which nothing is summed, a view of it. What only numpy can do (object,
+longdouble and other dtypes, `order=`, `optimize=False`) goes to numpy's einsum after the checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy import einsum as numpy_einsum
+
+from .arrays import Array, DType
+from .contraction import KEPT, Method, Path, contraction
+from .errors import EinstanError, EinstanShapeError, EinstanTypeError
+from .methods import check_path, linear_path, steps_of
+from .numpy_paths import NUMPY_ORDERS, numpy_path
+from .path_info import path_info
+from .subscripts import FIRST_LETTER, ArrayShape, Form, Labels, Subscripts, read, small_integer, split
+
+Signature = tuple[type, ArrayShape, DType]
+
+SIGNATURE: Final = attrgetter("__class__", "shape", "dtype")
+CASTINGS: Final = ("no", "equiv", "safe", "same_kind", "unsafe")
+OWN_DTYPES: Final = frozenset("?bBhHiIlLqQefdFD")  # bfloat16 too; others are numpy's
+NUMPY_OPERANDS: Final = 63
+NUMPY_LABELS: Final = 52
+LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # numpy's for 0, 1, ..
+
+
+def einsum(
+    *operands: Any,
+    out: Any = None,
+    dtype: Any = None,
+    order: Any = "K",
+    casting: str = "safe",
+    optimize: Any = True,
+) -> Any:
+    """The product of the operands, summed over the labels that the output lacks: np.einsum on einstan's own engine.
+
+    `einsum("ij,jk->ik", a, b)` is Σ_j a[i,j] b[j,k]. Without `->` the output has the labels that stand once, sorted.
+    `...` stands for any number of axes, which broadcast from the right; an axis of size 1 broadcasts (never on a
+    diagonal). Instead of text there may be a list of integers (and Ellipsis) after each operand.
+
+    The result has the operands' common dtype or `dtype`; integers wrap and bools are added by `or`, as in numpy;
+    float16 and bfloat16 are summed in float32. `out` is written and returned, and may overlap the operands. A
+    transpose or a diagonal of one operand is a view. A result without axes is a scalar.
+
+    `optimize`: True is einstan's own choice of the order; a name ("greedy", "optimal", "dp", ..), a name and the
+    largest intermediate's entries ("greedy", 10_000), or a path ["einsum_path", (0, 1), (0, 1)].
+    Dtypes that are no plain numbers (object, longdouble), an `order` other than "K", and optimize=False are numpy's
+    own computation, after the checks of subscripts and sizes.
+
+    Raises EinstanErrors (ValueErrors; wrong types are TypeErrors too) that say where in the subscripts.
+
+    >>> a, b = np.arange(6.0).reshape(2, 3), np.ones((3, 2))
+    >>> einsum("ij,jk->ik", a, b)
+    array([[ 3.,  3.],
+           [12., 12.]])
+    >>> einsum(a, [0, 1], b, [1, 0]), einsum("...j->...", a)
+    (np.float64(15.0), array([ 3., 12.]))
+    >>> einsum("ij,jk", a, a)
+    Traceback (most recent call last):
+        ...
+    einstan.errors.EinstanShapeError: The label 'j' has two sizes: in axis 2 of operand 1 (3) and in axis ...
+      1 | ij,jk
+           ^ ^
+    Axes of one label are equal, or 1.
+    """
+    form, arrays = split_numpy(operands)
+    if out is None and dtype is None and optimize is True and order == "K" and casting == "safe":
+        return quick(form, arrays)
+    return general(form, arrays, out, asked(out, dtype, order, casting, method_of(optimize)))
+
+
+def einsum_path(*operands: Any, optimize: Any = "greedy") -> tuple[list[Any], str]:
+    """The order in which einsum would multiply, as np.einsum_path gives it: the path, and a table of its costs.
+
+    "greedy" and "optimal" find numpy's paths (with a limit of entries as ("greedy", n)); other names those of
+    es.contract_path; a path is told as it is. True is "greedy", False one step.
+
+    >>> a, b, c = np.ones((2, 2)), np.ones((2, 5)), np.ones((5, 2))
+    >>> path, text = einsum_path("ij,jk,kl->il", a, b, c)
+    >>> path
+    ['einsum_path', (1, 2), (0, 1)]
+    >>> print(text.splitlines()[0])
+      Complete contraction:  ij,jk,kl->il
+    """
+    form, arrays = split_numpy(operands)
+    shapes = tuple([plain(x).shape for x in arrays])
+    s = read(form, shapes)
+    path = path_of(s, method_of("greedy" if optimize is True else optimize))
+    terms = lettered(form, s)
+    info = path_info(terms[:-1], terms[-1], shapes, path)
+    return ["einsum_path", *path], repr(info)
+
+
+def split_numpy(args: Sequence[Any]) -> tuple[Form, Sequence[Any]]:
+    if args and type(args[0]) is str:
+        return args[0], args[1:]
+    return split(args, small_integer)
+
+
+def quick(form: Form, operands: Sequence[Any]) -> Any:
+    """The call without options; for ndarrays that were seen before it is a look-up."""
+    try:
+        job = prepared(form, tuple(map(SIGNATURE, operands)))
+    except AttributeError:  # lists and Python's numbers have no shape
+        return general(form, operands)
+    return job.compute(operands)
+
+
+def general(form: Form, operands: Sequence[Any], out: Any = None, options: Options | None = None) -> Any:
+    """The call for any operands; the result is written into `out` if there is one."""
+    arrays = [plain(x) for x in operands]
+    job = prepared(form, tuple(map(SIGNATURE, arrays)), options or PLAIN)
+    if out is None:
+        return job.compute(arrays)
+    check_shape(out, job.shape)
+    job.write(arrays, out)
+    return out
+
+
+# ---------------------------------------------------------------- operands
+
+
+def plain(x: Any) -> Array:
+    """The operand as an ndarray of no subclass. Raises EinstanTypeError for what hides entries."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise EinstanTypeError("An operand is a masked array.", "Fill it, or multiply by the mask.")
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        raise EinstanTypeError("An operand is a sparse array.", "Give its toarray().")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise EinstanShapeError(f"An operand is no array: {error}.", "Give nested lists of equal lengths.") from None
+
+
+class NotPlain(AttributeError):
+    """An operand of a class of its own, which is made an ndarray first."""
+
+
+# ---------------------------------------------------------------- options
+
+
+class Limited(NamedTuple):
+    """An order by name whose intermediates have no more than so many entries."""
+
+    name: str
+    entries: int
+
+
+class Options(NamedTuple):
+    """What a call asks for beside its operands. No method means one step, by numpy."""
+
+    dtype: DType | None = None
+    out: DType | None = None
+    casting: str = "safe"
+    order: Any = "K"
+    method: Method | Limited | None = "auto"
+
+    @property
+    def ours(self) -> bool:
+        """Whether the call asks for nothing that only numpy does."""
+        return self.method is not None and self.order in ("K", "k", None)
+
+
+PLAIN: Final = Options()
+
+
+class PathError(EinstanError, RuntimeError):
+    """A path that is none for these operands."""
+
+
+def asked(out: Any, dtype: Any, order: Any, casting: Any, method: Method | Limited | None) -> Options:
+    """The options, checked as far as they can be without operands."""
+    if out is not None and not isinstance(out, np.ndarray):
+        raise EinstanTypeError(f"out is no array: it is {type(out).__name__}.", "Give a numpy array.")
+    if casting not in CASTINGS:
+        raise EinstanError(f"There is no casting {casting!r:.60}.", f"Write one of {', '.join(CASTINGS)}.")
+    wanted = None if dtype is None else np.dtype(dtype)
+    return Options(wanted, None if out is None else out.dtype, casting, order, method)
+
+
+def check_shape(out: Array, shape: ArrayShape) -> None:
+    if out.shape != shape:
+        raise EinstanShapeError(f"The result has the shape {shape}, and out has {out.shape}.")
+    if not out.flags.writeable:
+        raise EinstanError("out is read-only.", "Give an array that can be written.")
+
+
+def method_of(optimize: Any) -> Method | Limited | None:
+    """What `optimize` says, as something that can be a key. Raises EinstanTypeError for what says nothing."""
+    if optimize is None or isinstance(optimize, bool | np.bool):
+        return "auto" if optimize else None
+    if isinstance(optimize, str):
+        return str(optimize)
+    match optimize:
+        case (str(name), int() | float() as entries):
+            return Limited(name, int(entries))
+    try:
+        return tuple(steps_of(optimize))
+    except EinstanError as error:
+        raise EinstanTypeError(error.message, error.repair) from None
+
+
+def path_of(s: Subscripts, method: Method | Limited | None) -> list[tuple[int, ...]]:
+    """The order as a path."""
+    n = len(s.terms)
+    if method is None:
+        return [tuple(range(n))]
+    if isinstance(method, tuple) and not isinstance(method, Limited):
+        return list(whole(method, n))
+    name, limit = method if isinstance(method, Limited) else (method, None)
+    if name in NUMPY_ORDERS:
+        return numpy_path(s, name, limit)
+    return linear_path(s.terms, s.out, dict(enumerate(s.sizes)), name, limit)
+
+
+def whole(path: Path, n: int) -> Path:
+    """The path, if it leaves one of n operands."""
+    try:
+        check_path(path, n)
+    except EinstanError as error:
+        raise PathError(error.message, error.repair) from None
+    return path
+
+
+# ---------------------------------------------------------------- what is computed
+
+
+class Job(NamedTuple):
+    """One call for operands of given shapes and dtypes: its result, or its result written into an array."""
+
+    shape: ArrayShape
+    compute: Callable[[Sequence[Any]], Any]
+    write: Callable[[Sequence[Any], Array], None]
+
+
+@lru_cache(maxsize=KEPT)
+def prepared(form: Form, signatures: tuple[Signature, ...], options: Options = PLAIN) -> Job:
+    """What computes einsum(form, *operands) for operands of these classes, shapes and dtypes."""
+    if any(kind is not np.ndarray for kind, _, _ in signatures):
+        raise NotPlain
+    shapes = tuple([shape for _, shape, _ in signatures])
+    dtypes = [dtype for _, _, dtype in signatures]
+    s = read(form, shapes)
+    dtype = common(dtypes, options, s.shape)
+    if options.ours and len(dtypes) == 1 and dtypes[0] == dtype and set(s.terms[0]) == set(s.out):
+        return viewing(s)
+    if options.ours and is_own(dtype):
+        return by_contraction(s, shapes, dtypes, dtype, options)
+    return by_numpy(s, dtype, options)
+
+
+def common(dtypes: Sequence[DType], options: Options, shape: ArrayShape) -> DType:
+    """The dtype that is computed in; operands and result must be allowed to be cast from and to theirs (a scalar
+    only where its value changes)."""
+    given = [*dtypes] if options.out is None else [*dtypes, options.out]
+    try:
+        found = np.result_type(*given) if options.dtype is None else options.dtype
+    except TypeError as error:
+        raise EinstanTypeError(f"The operands have no common dtype: {error}.", "Give numbers.") from None
+    found = np.dtype(found.str) if found.char in OWN_DTYPES else found.newbyteorder("=")
+    for n, dtype in enumerate(dtypes, 1):
+        check_cast(f"Operand {n}", dtype, found, options.casting)
+    if options.out is not None and shape:
+        check_cast("The result", found, options.out, options.casting)
+    return found
+
+
+def check_cast(what: str, one: DType, other: DType, casting: Any) -> None:
+    if not np.can_cast(one, other, casting):
+        raise EinstanTypeError(
+            f"{what} has the dtype {one}, which casting={casting!r} does not make {other}.",
+            'Give dtype=, or casting="same_kind" or "unsafe".',
+        )
+
+
+def is_own(dtype: DType) -> bool:
+    return dtype.char in OWN_DTYPES or dtype.name == "bfloat16"
+
+
+def by_contraction(
+    s: Subscripts, shapes: tuple[ArrayShape, ...], dtypes: Sequence[DType], dtype: DType, options: Options
+) -> Job:
+    """In the common dtype; bfloat16 in float32 (the planner does so with float16)."""
+    method = options.method
+    if isinstance(method, Limited) or (isinstance(method, tuple) and len(s.terms) > 1):
+        method = tuple(path_of(s, method))
+    computed = np.dtype(np.float32) if dtype.name == "bfloat16" else dtype
+    found = contraction(s.terms, s.out, shapes, computed, method, s.names)
+    steps: list[Callable[[Any], Any]] = [found]
+    if any(d is not computed for d in dtypes):
+        steps.insert(0, lambda arrays: [cast(a, computed) for a in arrays])
+    whole = composed(steps)
+    if found.plan.results[0].dtype != dtype:
+        steps.append(lambda result: cast(result, dtype))
+    if not s.out:
+        steps.append(lambda result: result[()])
+
+    def write(arrays: Sequence[Array], out: Array) -> None:
+        if out.dtype is computed and all(d is computed for d in dtypes):
+            found.write(arrays, out)
+        else:
+            put(whole(arrays), out, options.casting)
+
+    return Job(s.shape, composed(steps), write)
+
+
+def composed(steps: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """The steps one after the other; one step is itself."""
+    if len(steps) == 1:
+        return steps[0]
+    *before, last = steps
+    first = composed(before)
+    return lambda x: last(first(x))
+
+
+def cast(a: Array, dtype: DType) -> Array:
+    """The array in this dtype, which is one object for "int64" and "longlong"."""
+    if a.dtype == dtype:
+        return a.view(dtype)
+    with np.errstate(all="ignore"):
+        return a.astype(dtype)
+
+
+def put(found: Array, out: Array, casting: Any) -> None:
+    """The result written where its dtype may go; a scalar that may not, if its value stays."""
+    with np.errstate(all="ignore"):
+        stored = found.astype(out.dtype)
+        if not out.shape and not np.can_cast(found.dtype, out.dtype, casting) and stored != found:
+            check_cast(f"The result {found}", found.dtype, out.dtype, casting)
+        np.copyto(out, stored)
+
+
+# ---------------------------------------------------------------- views
+
+
+def viewing(s: Subscripts) -> Job:
+    """A transpose or a diagonal of the one operand."""
+    (own,), out = s.terms, s.out
+    diagonal = len(set(own)) < len(own)
+    perm = () if diagonal else tuple([own.index(label) for label in out])
+
+    def compute(arrays: Sequence[Array]) -> Array:
+        return diagonals(arrays[0], own, out) if diagonal else arrays[0].transpose(perm)
+
+    def write(arrays: Sequence[Array], out: Array) -> None:
+        np.copyto(out, compute(arrays), casting="unsafe")
+
+    return Job(s.shape, compute, write)
+
+
+def diagonals(a: Array, own: Labels, out: Labels) -> Array:
+    """The entries where axes of one label agree; it can be written where the array can."""
+    writeable, labels = a.flags.writeable, list(own)
+    while (twice := next((label for label in labels if labels.count(label) > 1), None)) is not None:
+        first = labels.index(twice)
+        second = labels.index(twice, first + 1)
+        a = a.diagonal(0, first, second)
+        labels = [label for n, label in enumerate(labels) if n not in (first, second)] + [twice]
+    a = a.transpose([labels.index(label) for label in out])
+    a.flags.writeable = writeable
+    return a
+
+
+# ---------------------------------------------------------------- numpy
+
+
+def by_numpy(s: Subscripts, dtype: DType, options: Options) -> Job:
+    """numpy's own computation of what has been checked."""
+    n = len(s.terms)
+    if n > NUMPY_OPERANDS or len(s.sizes) > NUMPY_LABELS:
+        raise EinstanError(
+            f"numpy, which computes this dtype, order or optimize=False, takes {NUMPY_OPERANDS} operands and "
+            f"{NUMPY_LABELS} labels at most.",
+            'Give plain numbers, order="K" and another optimize.',
+        )
+    lists = [list(own) for own in s.terms]
+    rest: dict[str, Any] = {"casting": options.casting, "optimize": options.method is not None and n > 2}
+    if options.dtype is not None or options.out is not None:
+        rest["dtype"] = dtype
+    if options.order is not None:
+        rest["order"] = options.order
+
+    def compute(arrays: Sequence[Array]) -> Any:
+        return numpy_einsum(*interleaved(arrays, lists), list(s.out), **rest)
+
+    def write(arrays: Sequence[Array], out: Array) -> None:
+        numpy_einsum(*interleaved(arrays, lists), list(s.out), out=out, **rest)
+
+    return Job(s.shape, compute, write)
+
+
+def interleaved(arrays: Sequence[Array], lists: Sequence[list[int]]) -> Iterator[Any]:
+    for a, own in zip(arrays, lists, strict=True):
+        yield a
+        yield own
+
+
+# ---------------------------------------------------------------- letters
+
+
+def lettered(form: Form, s: Subscripts) -> list[str]:
+    """The terms and the output with a character for each label: numpy's for integers, free ones for ellipses."""
+    names = [name if len(name) == 1 and isinstance(form, str) else "" for name in s.names]
+    if not isinstance(form, str):
+        names = [LETTERS[int(name)] if name.isdigit() else "" for name in s.names]
+    free = (c for c in (*LETTERS[::-1], *map(chr, range(FIRST_LETTER, FIRST_LETTER + 100))) if c not in names)
+    letters = [name or next(free) for name in names]
+    return ["".join(letters[label] for label in own) for own in (*s.terms, s.out)]
