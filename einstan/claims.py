@@ -9,13 +9,31 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from .derive import derive, identity
 from .facts import Facts, simplify_by
-from .ir import Add, Call, Einsum, Input, Name, Node, add, name_, pattern, scale, substitute, toposort, uses, zeros
+from .ir import (
+    Add,
+    Call,
+    Coef,
+    Einsum,
+    Input,
+    Name,
+    Node,
+    add,
+    name_,
+    pattern,
+    scale,
+    split,
+    substitute,
+    toposort,
+    uses,
+    zeros,
+)
 from .lower import derivative_name
 from .prims.opaque import OPAQUE, sees_axes
-from .prims.scalar import POW
+from .prims.scalar import POW, power
 from .prims.shape import PART
 from .rules import LAWS, simplify
 from .show.formula import hides, indistinct
@@ -108,7 +126,7 @@ def depending(order: Iterable[Node], program: Statements, wrt: set[Node]) -> set
 
 
 def names_of_bodies(program: Statements) -> dict[Node, Node]:
-    """What each body, also transposed, is called."""
+    """What each body is called, and what else its name says."""
     table: dict[Node, Node] = {}
     for name, body in program.bodies.items():
         for node, called in named_forms(program.leaves[name], body):
@@ -117,12 +135,20 @@ def names_of_bodies(program: Statements) -> dict[Node, Node]:
 
 
 def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:
-    """(body, leaf), and what the body is a transposition of with the leaf turned back."""
+    """(body, leaf); what the body is a transposition or the opposite of; of a root x^q its slope, x^(q-1)."""
     core = base_leaf(body)
     found = [(body, leaf)]
     if core is not body:
         assert isinstance(body, Einsum)
         found.append((core, pattern(leaf, body.out, body.labels[0], {})))
+    coef, rest = split(body)
+    if coef == Coef(Fraction(-1)):
+        found.append((rest, scale(-1, leaf)))
+    if isinstance(body, Call) and body.prim is POW:
+        (q,) = body.params
+        assert isinstance(q, Fraction)
+        if q.denominator > 1 and ((q - 1) / q).denominator == 1:
+            found.append((power(body.operands[0], q - 1), power(leaf, (q - 1) / q)))
     return [(node, called) for node, called in found if worth_a_name(node)]
 
 

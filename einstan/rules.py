@@ -100,6 +100,14 @@ def base_and_exponent(node: Node) -> tuple[Node, Fraction]:
     return node, Fraction(1)
 
 
+@law(POW)
+def power_of_multiple(y: Call) -> Node | None:
+    """a power of a multiple, or of a power, as `power` makes it: (-x)^2 is x^2."""
+    (q,) = y.params
+    assert isinstance(q, Fraction)
+    return power(y.operands[0], q)
+
+
 @law(Add)
 def merge_patterns(a: Add) -> Node | None:
     """δ[i,j] p[i] + δ[i,j] q[i] -> δ[i,j] (p[i] + q[i])."""
@@ -353,7 +361,15 @@ def bounds(y: Call) -> tuple[int, Dim, Dim]:
 
 
 EXACT = (
-    *(merge_powers, merge_patterns, lift_repetition, lift_transpose, empty_choice, decided_comparison),
+    *(
+        merge_powers,
+        power_of_multiple,
+        merge_patterns,
+        lift_repetition,
+        lift_transpose,
+        empty_choice,
+        decided_comparison,
+    ),
     *(decided_choice, parity),
     *(part_of_product, part_of_entrywise, part_of_part),
 )

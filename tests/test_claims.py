@@ -66,6 +66,21 @@ PRINTED = [
         ∂L/∂S[t,s] = A[t,s] (∂L/∂A[t,s] - ∂L/∂A[t,U] A[t,U])
         """,
     ),
+    *(
+        (
+            f"tanh({argument}) is known by its name, whichever sign is kept",
+            f"Y[i] = tanh({argument})\nL = Y[I] g[I]",
+            ["X"],
+            f"∂L/∂Y[i] = g[i]\n∂L/∂X[i] = {sign}∂L/∂Y[i] (1 - Y[i]^2)",
+        )
+        for argument, sign in (("X[i] - m[i]", ""), ("m[i] - X[i]", "-"))
+    ),
+    (
+        "the slope of a root",
+        "s[i] = sqrt(v[i] + 1)\nL = s[I] g[I]",
+        ["v"],
+        "∂L/∂s[i] = g[i]\n∂L/∂v[i] = ∂L/∂s[i] / s[i] / 2",
+    ),
     ("a trace", "L = A[I,I]", ["A"], "∂L/∂A[i,j] = delta[i,j]"),
     ("a diagonal", "L = A[I,I] b[I]", ["A"], "∂L/∂A[i,j] = b[i] delta[i,j]"),
     ("an opaque function", "y[i] = f(x[i])\nL = y[I] y[I]", ["x"], "∂L/∂y[i] = 2 y[i]\n∂L/∂x[i] = ∂L/∂y[i] f'(x[i])"),

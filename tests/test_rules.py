@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import einstan as es
 from einstan.dims import Dim
-from einstan.ir import Call, Input, Node, einsum, input_, pattern, scale, substitute, toposort, zeros
+from einstan.ir import Call, Input, Node, einsum, inline, input_, name_, pattern, scale, substitute, toposort, zeros
 from einstan.lower import lower_expr
 from einstan.prims import PRIMS
 from einstan.prims.opaque import OPAQUE
 from einstan.prims.reduce import NORM
-from einstan.prims.scalar import EXP, WHERE, plus, power, times
+from einstan.prims.scalar import EXP, POW, WHERE, plus, power, times
 from einstan.prims.shape import concat, part
 from einstan.prims.stable import UNIT
 from einstan.rewrite import Law, normalise
@@ -127,8 +128,25 @@ def test_unit_vector(axes: str, n: int) -> None:
 
 
 def test_every_law_is_tested() -> None:
-    tested = {"lift_transpose", "part_of_product", "part_of_entrywise", "part_of_part", "unit_vector"}
+    tested = {
+        "power_of_multiple",
+        "lift_transpose",
+        "part_of_product",
+        "part_of_entrywise",
+        "part_of_part",
+        "unit_vector",
+    }
     assert {law.__name__ for law in WORDED} == tested
+
+
+@pytest.mark.parametrize(
+    ("inside", "exponent", "whole"), [(scale(-1, u), 2, power(u, 2)), (power(u, 2), 3, power(u, 6))]
+)
+def test_powers_that_a_name_has_hidden(inside: Node, exponent: int, whole: Node) -> None:
+    hidden = POW(name_("w", u.shape), params=(Fraction(exponent),))
+    (left,) = inline([hidden], {hidden.operands[0]: inside})
+    assert left is not whole
+    assert simplify([left])[0] is whole
 
 
 def test_functions_come_before_transpositions() -> None:
