@@ -114,6 +114,12 @@ def method_of(optimize: Optimize) -> Method:
     return lambda problem: path
 
 
+def settled(optimize: Optimize) -> Optimize:
+    """The value as it is kept: a path as a tuple of tuples. Raises EinstanError for what is no method."""
+    method_of(optimize)
+    return tuple(steps_of(optimize)) if is_path(optimize) else optimize
+
+
 def named(name: str) -> Method:
     """The method of that name, also one that opt_einsum's users have registered there."""
     if name in EXTRAS and find_spec(name) is None:

@@ -48,8 +48,7 @@ def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize | Ord
         path = method.pairs_of(e)
     else:
         sizes = {label: d.at(env) for label, d in e.dims.items()}
-        needed = shared(e.labels, e.out)
-        path = search([kept(own, needed) for own in e.labels], e.out, sizes, optimize)
+        path = search(reduced(e.labels, e.out), e.out, sizes, optimize)
     return along(path, operands, e.labels, e.out, e.dims)
 
 
@@ -89,6 +88,12 @@ def shared(labels: Sequence[Labels], out: Labels) -> frozenset[int]:
 def kept(own: Labels, needed: frozenset[int]) -> Labels:
     """What an operand is left with: each label once, none that nothing else carries."""
     return tuple(label for label in dict.fromkeys(own) if label in needed)
+
+
+def reduced(labels: Sequence[Labels], out: Labels) -> list[Labels]:
+    """What every operand is left with before products are made: what searches look at."""
+    needed = shared(labels, out)
+    return [kept(own, needed) for own in labels]
 
 
 def presum(node: Node, own: Labels, needed: frozenset[int]) -> Term:

@@ -1,0 +1,254 @@
+"""order_table: a comparison of contraction orders as text for a terminal, as HTML, as a picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .amounts import amount
+from .chart import bars
+from .svg import Picture, document, element
+
+if TYPE_CHECKING:
+    from ..order_table import OrderRow, OrderTable
+
+WIDEST: Final = 76  # characters of a formula, a title, a path
+STEPS: Final = 60  # steps that are written down
+NAMED: Final = 4  # methods that are named where several find the same
+FIELDS: Final = (
+    "name",
+    "flops",
+    "bytes",
+    "largest",
+    "largest_step",
+    "peak_bytes",
+    "planning",
+    "predicted",
+    "measured",
+    "remark",
+)
+
+
+class Column(NamedTuple):
+    """A number of every row: its heading, the field, the unit."""
+
+    head: str
+    field: str
+    unit: str
+
+
+COLUMNS: Final = (
+    Column("flops", "flops", "flop"),
+    Column("bytes", "bytes", "B"),
+    Column("largest", "largest", "B"),
+    Column("peak", "peak_bytes", "B"),
+    Column("planning", "planning", "s"),
+    Column("predicted", "predicted", "s"),
+    Column("measured", "measured", "s"),
+)
+
+
+# -------------------------------------------------------------------- what is written
+
+
+def cells(table: OrderTable, rows: Sequence[OrderRow]) -> list[list[tuple[str, bool]]]:
+    """The amounts of every row, and whether they are the best of their column."""
+    columns = []
+    for column in COLUMNS:
+        values = [getattr(row, column.field) for row in rows]
+        known = {v for v in values if v is not None}
+        least = min(known) if len(known) > 1 else None
+        columns.append([(written(v, column.unit), v is not None and v == least) for v in values])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def written(value: float | None, unit: str) -> str:
+    """The amount; what is larger than any float as infinite."""
+    if value is None:
+        return "–"
+    try:
+        return amount(value, unit)
+    except OverflowError:
+        return f"∞ {unit}"
+
+
+def heading(table: OrderTable) -> list[str]:
+    """What is compared, at what sizes, within what limit."""
+    lines = [f"Contraction orders of {short(table.title)} ({table.dtype})"]
+    if table.inputs:
+        lines.append(
+            "inputs  " + short("  ".join(f"{name}[{sized(axes)}]" for name, axes in table.inputs.items()), 200)
+        )
+    if table.assumed:
+        lines.append(f"assumed {' '.join(table.assumed)} (sizes that nobody gave)")
+    if table.memory_limit is not None:
+        lines.append(f"memory  {amount(table.memory_limit, 'B')} at most")
+    return lines
+
+
+def sized(axes: Sequence[tuple[str, int]]) -> str:
+    """`b=5,k=3`"""
+    return ",".join(f"{letter}={n}" for letter, n in axes)
+
+
+def rows_of(table: OrderTable) -> list[OrderRow]:
+    """One row for all where there is no choice."""
+    return list(table.rows) if table.choice else table.found[:1]
+
+
+def name_of(table: OrderTable, row: OrderRow) -> str:
+    return row.name if table.choice else "every order"
+
+
+def notes(table: OrderTable) -> list[str]:
+    """What the numbers do not say."""
+    found = []
+    if not table.choice:
+        found.append("No product has three factors or more: every method gives the same order.")
+    if table.separate is not None and table.joint is not None and table.gain is not None:
+        together, apart = written(table.joint, "flop"), written(table.separate, "flop")
+        found.append(
+            f"All {len(table.alone)} outputs together take {together}; one by one, each in its best order, they take "
+            f"{apart}: {table.gain:.2f} times as much."
+        )
+    return found
+
+
+def largest_arrays(table: OrderTable) -> list[tuple[str, str, list[str]]]:
+    """Each largest array: its bytes, the step that makes it, and the methods that make it."""
+    found: dict[tuple[int, str], list[str]] = {}
+    for row in rows_of(table):
+        if row.largest is not None and row.largest_step:
+            found.setdefault((row.largest, row.largest_step), []).append(name_of(table, row))
+    return [(written(size, "B"), step, names) for (size, step), names in sorted(found.items())]
+
+
+def paths(table: OrderTable) -> list[tuple[str, list[str]]]:
+    """Each path of a plain contraction, and the methods that find it."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of(table):
+        if row.path is not None:
+            found.setdefault(str([tuple(step) for step in row.path]), []).append(name_of(table, row))
+    return list(found.items())
+
+
+def steps_of(row: OrderRow) -> list[tuple[str, str]]:
+    """The steps of one order: formula and flops; some of very many."""
+    found = [(step.formula, written(step.flops, "flop") if step.flops else "") for step in row.steps[:STEPS]]
+    left = len(row.steps) - len(found)
+    return [*found, (f"... and {left} more", "")] if left else found
+
+
+def short(text: str, longest: int = WIDEST) -> str:
+    return text if len(text) <= longest else text[: longest - 4] + " ..."
+
+
+# -------------------------------------------------------------------- text
+
+
+def text(table: OrderTable) -> str:
+    """The table for a terminal; the steps too where there is one order only."""
+    rows = rows_of(table)
+    body = [[f"{value}{'*' if best else ' '}" for value, best in own] for own in cells(table, rows)]
+    heads = [f"{column.head} " for column in COLUMNS]
+    widths = [max(map(len, column)) + 2 for column in zip(heads, *body, strict=True)]
+    first = max([len(name_of(table, row)) for row in rows], default=0) + 1
+    lines = [*heading(table), "", " " * first + "".join(h.rjust(w) for h, w in zip(heads, widths, strict=True))]
+    for row, own in zip(rows, body, strict=True):
+        numbers = "".join(value.rjust(w) for value, w in zip(own, widths, strict=True))
+        line = name_of(table, row).ljust(first) + (numbers if row.flops is not None else "")
+        lines.append(f"{line}  {row.remark}".rstrip())
+    lines += section(
+        "largest array", [f"{size:>9}  {short(step)}  {others(who, rows)}" for size, step, who in largest_arrays(table)]
+    )
+    lines += section("path", [f"{short(path)}  {others(who, rows)}" for path, who in paths(table)])
+    if len(rows) == 1 and rows[0].steps:
+        lines += steps_text(rows[0])
+    return "\n".join([*lines, *([""] if notes(table) else []), *notes(table)])
+
+
+def others(who: Sequence[str], rows: Sequence[OrderRow]) -> str:
+    """Whose it is, where that is not clear."""
+    if len(rows) == 1:
+        return ""
+    more = len(who) - NAMED
+    return f"({', '.join(who[:NAMED])}{f' and {more} more' if more > 0 else ''})"
+
+
+def section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", title, *(f"  {line}".rstrip() for line in lines)] if lines else []
+
+
+def steps_text(row: OrderRow) -> list[str]:
+    """The steps of one order, one a line."""
+    found = steps_of(row)
+    width = min(WIDEST, max([len(formula) for formula, _ in found], default=0))
+    return section(f"steps of {row.name}", [f"{formula:<{width}}  {flops:>12}" for formula, flops in found])
+
+
+# -------------------------------------------------------------------- HTML
+
+
+def html(table: OrderTable) -> str:
+    """The same as a table of HTML; the best of a column is bold."""
+    rows = rows_of(table)
+    heads = "".join(f"<th>{escape(head)}</th>" for head in ("order", *(c.head for c in COLUMNS), ""))
+    body = []
+    for row, own in zip(rows, cells(table, rows), strict=True):
+        numbers = "".join(f"<td>{f'<b>{escape(v)}</b>' if best else escape(v)}</td>" for v, best in own)
+        body.append(f"<tr><th>{escape(name_of(table, row))}</th>{numbers}<td>{escape(row.remark)}</td></tr>")
+    parts = [
+        "<br>".join(map(escape, heading(table))),
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>",
+        html_list("largest array", [f"{s}: {short(f)} {others(who, rows)}" for s, f, who in largest_arrays(table)]),
+        html_list("path", [f"{short(path)} {others(who, rows)}" for path, who in paths(table)]),
+        html_list("steps", [f"{f}   {flops}" for f, flops in steps_of(rows[0])]) if len(rows) == 1 else "",
+        "<br>".join(map(escape, notes(table))),
+    ]
+    return "".join(f"<div>{part}</div>" for part in parts if part)
+
+
+def html_list(title: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li><code>{escape(line.rstrip())}</code></li>" for line in lines)
+    return f"{escape(title)}<ul>{items}</ul>" if lines else ""
+
+
+# -------------------------------------------------------------------- pictures
+
+
+def svg(table: OrderTable) -> Picture:
+    """Flops, and below the times that are known."""
+    rows = {name_of(table, row): row for row in rows_of(table)}
+    title = f"Contraction orders of {short(table.title, 60)}"
+    flops = {name: {"flops": row.flops} for name, row in rows.items()}
+    times = {
+        name: {kind: getattr(row, kind) for kind in ("predicted", "measured")}
+        for name, row in rows.items()
+        if row.predicted is not None
+    }
+    pictures = [bars(title, flops, "flop", wide([row.flops for row in rows.values()]), " ".join(notes(table)))]
+    if times:
+        known = [v for row in times.values() for v in row.values()]
+        pictures.append(bars("Time of one call", times, "s", wide(known)))
+    return stacked(title, pictures)
+
+
+def wide(values: Sequence[float | None]) -> bool:
+    """Whether bars of these lengths need a logarithmic scale."""
+    known = [v for v in values if v]
+    return bool(known) and max(known) > 50 * min(known)
+
+
+SIZE: Final = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
+
+
+def stacked(title: str, pictures: Sequence[Picture]) -> Picture:
+    """Pictures one below the other."""
+    sizes = [tuple(map(float, found.groups())) for p in pictures if (found := SIZE.search(p))]
+    inner, top = [], 0.0
+    for picture, (_, height) in zip(pictures, sizes, strict=True):
+        inner.append(element("svg", {"y": top}, picture))
+        top += height
+    return document(max(width for width, _ in sizes), top, title, inner)
