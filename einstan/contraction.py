@@ -10,6 +10,7 @@ Letters: k counts operands, d is a size.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -27,7 +28,7 @@ from .ir import Einsum, Labels, Node, einsum, input_
 from .kernel import check_memory, direct
 from .methods import check_path
 from .order import associate
-from .plan import Plan, plan
+from .plan import VIEWS, Plan, plan
 from .plan.dtypes import kept
 from .running import Bound
 from .subscripts import ArrayShape
@@ -38,6 +39,9 @@ Term = tuple[Node, Labels]
 
 KEPT: Final = 1024
 MAX_RANK: Final = 64  # of numpy's arrays
+UNNOTED: Final = 1 << 18  # bytes of a workspace that is kept without being counted
+ALWAYS_QUIET: Final = VIEWS | {"dot", "fold"}  # steps that never warn
+QUIET: Final = ALWAYS_QUIET | {"multiply", "matmul", "sum"}  # nor these, of integers
 
 
 class Contraction:
@@ -46,20 +50,23 @@ class Contraction:
     `plan` has `steps`, `flops`, `bytes`, `peak_bytes`; `source` is the generated numpy source.
     """
 
-    __slots__ = ("_bound", "_hints", "_perm", "_trims", "plan", "shape")
+    __slots__ = ("_bound", "_hints", "_perm", "_trims", "compute", "plan", "shape")
+    compute: Callable[[Sequence[Array]], Array]
 
     def __init__(self, made: Plan, bound: Bound, trims: Trims, perm: Labels | None, hints: Hints) -> None:
         self.plan, self._bound, self._perm, self._hints = made, bound, perm, hints
         self._trims = trims if any(index is not None for index in trims) else None
         shape = made.results[0].shape
         self.shape = shape if perm is None else tuple([shape[n] for n in perm])
+        self.compute = self._compute if self._trims is not None or perm is not None else shortest(bound)
 
     def __call__(self, arrays: Sequence[Array]) -> Array:
         """The result for arrays of just the shapes and the dtype: a fresh array, its axes laid out as is cheapest."""
-        if self._trims is not None:
-            arrays = trimmed(arrays, self._trims)
-        (found,) = self._bound.call(arrays)
-        return found if self._perm is None else found.transpose(self._perm)  # type: ignore[no-any-return]
+        return self.compute(arrays)
+
+    def _compute(self, arrays: Sequence[Array]) -> Array:
+        found = called(self._bound, arrays if self._trims is None else trimmed(arrays, self._trims))
+        return found if self._perm is None else found.transpose(self._perm)
 
     def write(self, arrays: Sequence[Array], out: Array) -> None:
         """The result written into an array of its shape, which may overlap the operands."""
@@ -69,7 +76,7 @@ class Contraction:
             self._bound.call(values, (place,))
         else:
             with np.errstate(all="ignore"):
-                np.copyto(place, self._bound.call(values)[0], casting="unsafe")
+                np.copyto(place, called(self._bound, values), casting="unsafe")
 
     @property
     def source(self) -> str:
@@ -79,6 +86,49 @@ class Contraction:
 
 Trims = tuple[tuple[slice | int, ...] | None, ...]
 Hints = dict[str, tuple[str, ...]]
+
+
+# ---------------------------------------------------------------- calling
+
+
+def shortest(bound: Bound) -> Callable[[Sequence[Array]], Array]:
+    """The call of a plan: just its function, where that needs no workspace and nothing in it warns."""
+    bare = not bound.plan.arena and not bound.large and bound.pick is None
+    if not bare or not all(
+        step.op in (ALWAYS_QUIET if step.out.dtype.kind in "fc" else QUIET) for step in bound.plan.steps
+    ):
+        return lambda arrays: called(bound, arrays)
+    functions = bound.compiled()
+    run, results = functions.run, functions.results
+    return lambda arrays: run(arrays, (), results())[0]
+
+
+class Retained:
+    """The workspaces that wait for another call: the last used ones, of no more than `limit` bytes together."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.lock, self.used = limit, threading.Lock(), dict[Bound, int]()
+
+    def note(self, bound: Bound, nbytes: int) -> None:
+        """This one was used now; those that were not for longest give their memory back."""
+        with self.lock:
+            self.used.pop(bound, None)
+            self.used[bound] = nbytes
+            while sum(self.used.values()) > self.limit:
+                oldest = next(iter(self.used))
+                del self.used[oldest]
+                oldest.pool.clear()
+
+
+RETAINED: Final = Retained(1 << 28)
+
+
+def called(bound: Bound, arrays: Sequence[Array]) -> Array:
+    """The result in a workspace that is kept, if there is room."""
+    (found,) = bound.call(arrays)
+    if bound.plan.peak_bytes > UNNOTED:
+        RETAINED.note(bound, bound.plan.peak_bytes)
+    return found  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=KEPT)

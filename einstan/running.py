@@ -72,10 +72,7 @@ class Bound:
 
     def call(self, values: Sequence[Any], out: tuple[Any, ...] | None = None) -> list[Any]:
         """Run once, in a workspace of its own."""
-        functions = self.functions
-        if functions is None:
-            with paused():
-                functions = self.functions = compiled(emit(self.plan, comments=False), self.called)
+        functions = self.functions or self.compiled()
         try:
             held = self.pool.pop()
         except IndexError:
@@ -95,6 +92,13 @@ class Bound:
         finally:
             self.pool.append(held)
         return list(out) if self.spread is None else self.repeated(out)
+
+    def compiled(self) -> Functions:
+        """The functions of the plan's source, made once."""
+        if self.functions is None:
+            with paused():
+                self.functions = compiled(emit(self.plan, comments=False), self.called)
+        return self.functions
 
     def repeated(self, out: Sequence[Any]) -> list[Any]:
         """Equal results are computed once and handed out as copies."""
