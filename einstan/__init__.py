@@ -39,6 +39,7 @@ from .language import (
     zeros,
 )
 from .numpy_forms import einsum, einsum_path
+from .opt_einsum_forms import contract, contract_expression, contract_path
 from .programs import Derived, Program, parse
 from .syntax.lexer import Limits
 
@@ -58,6 +59,9 @@ __all__ = [
     "MissingBackendError",
     "Program",
     "concat",
+    "contract",
+    "contract_expression",
+    "contract_path",
     "d",
     "delta",
     "einsum",

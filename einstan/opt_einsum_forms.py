@@ -1,0 +1,476 @@
+"""opt_einsum_forms: es.contract, es.contract_path, es.contract_expression, called as opt_einsum's are, computed by
+einstan's own contractions.
+
+Laws: arrays of another library are never moved to numpy; a memory limit holds, also where it takes a loop of numpy's;
+what an expression gives is fresh, whatever of it is constant.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from math import prod
+from operator import add, index, itemgetter
+from string import ascii_letters
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from .arrays import Array, DType
+from .contraction import KEPT, Method
+from .errors import EinstanError, EinstanShapeError, EinstanTypeError, MissingBackendError
+from .methods import Linear, is_path, linear_path, method_of, steps_of
+from .numpy_forms import Options, asked, common, general, plain, quick
+from .path_info import PathInfo, Step, path_info
+from .subscripts import FIRST_LETTER, ArrayShape, Form, Subscripts, any_hashable, read, split
+
+LIBRARIES: Final = frozenset(
+    "aesara autograd cupy dask jax jaxlib mars mlx ndonnx paddle pytensor sparse tensorflow theano torch".split()
+)  # of arrays that live on devices, are traced, or are yet to be computed
+BACKENDS: Final = (None, "auto", "numpy")
+SURROGATES: Final = range(0xD800, 0xE000)
+
+
+def contract(
+    subscripts: Any,
+    *operands: Any,
+    out: Any = None,
+    use_blas: bool = True,
+    optimize: Any = True,
+    memory_limit: Any = None,
+    backend: str | None = "auto",
+    dtype: Any = None,
+    casting: str = "safe",
+    order: Any = "K",
+) -> Any:
+    """The product of the operands, summed over the labels that the output lacks: opt_einsum's contract.
+
+    It computes as es.einsum does, with any number of labels: letters of any script (`αβ,βγ->αγ`) in text; any hashable
+    objects in lists after the operands, ordered as Python orders them where no output is given.
+
+    `optimize`: True, None or "auto" is einstan's own choice of the order; a name ("greedy", "dp", "optimal", "auto-hq",
+    "branch-2", "random-greedy", ..), a path such as [(1, 2), (0, 1)], or a function (inputs, output, size_dict,
+    memory_limit) -> path. False is numpy's einsum, after einstan's checks. `memory_limit` is how many entries an
+    intermediate may have, "max_input" as many as the largest operand or the result; None or -1 is any number. What
+    has to be multiplied at once to keep the limit is a loop of numpy's. `use_blas` is there for callers that give it.
+
+    Arrays of jax, torch, dask and their like are refused: MissingBackendError. Other errors are those of es.einsum.
+
+    >>> a, b = np.arange(6.0).reshape(2, 3), np.ones((3, 2))
+    >>> contract("αβ,βγ->γα", a, b)
+    array([[ 3., 12.],
+           [ 3., 12.]])
+    >>> contract(a, ["row", "bond"], b, ["bond", "column"], ["row"])
+    array([ 6., 24.])
+    """
+    form, arrays = split((subscripts, *operands), any_hashable)
+    check_backend(backend, arrays)
+    method = order_of(optimize)
+    if method == "auto" and memory_limit is out is dtype is None and order == "K" and casting == "safe":
+        return quick(form, arrays)
+    options = asked(out, dtype, order, casting, method if isinstance(method, str) else None)
+    if method is None or (isinstance(method, str) and memory_limit is None):
+        return general(form, arrays, out, options)
+    arrays = tuple(map(plain, arrays))
+    steps = planned(form, [a.shape for a in arrays], method, memory_limit).contraction_list
+    return Job(form, steps).compute(arrays, out, options)
+
+
+def contract_path(
+    subscripts: Any,
+    *operands: Any,
+    use_blas: bool = True,
+    optimize: Any = True,
+    memory_limit: Any = None,
+    shapes: bool = False,
+) -> tuple[Linear, PathInfo]:
+    """The order in which contract multiplies, and what it costs; nothing is computed. The arguments are contract's.
+
+    A path says for each step which places of the list of operands are taken; their product goes to the list's end.
+    With `shapes=True` shapes stand in the place of arrays. Of arrays the shape alone is looked at, so those of any
+    library will do. `use_blas=False` leaves the BLAS routines out of the table.
+
+    >>> path, info = contract_path("ij,jk,kl->il", (10, 20), (20, 30), (30, 40), shapes=True)
+    >>> path, info.opt_cost, info.scale_list
+    ([(0, 1), (0, 1)], Decimal('36000'), [3, 3])
+    >>> print(info)
+      Complete contraction:  ij,jk,kl->il
+             Naive scaling:  4
+         Optimized scaling:  3
+          Naive FLOP count:  7.200e+5
+      Optimized FLOP count:  3.600e+4
+       Theoretical speedup:  2.000e+1
+      Largest intermediate:  4.000e+2 elements
+    --------------------------------------------------------------------------------
+    scaling        BLAS                current                             remaining
+    --------------------------------------------------------------------------------
+       3           GEMM              jk,ij->ki                             kl,ki->il
+       3           GEMM              ki,kl->il                                il->il
+    """
+    form, given = split((subscripts, *operands), any_hashable)
+    repair = "Leave out shapes=True, or give its shape."
+    found = [given_shape(n, x, repair) if shapes else shape_of(n, x) for n, x in enumerate(given, 1)]
+    info = planned(form, found, order_of(optimize), memory_limit, use_blas)
+    return info.path, info
+
+
+def contract_expression(
+    subscripts: Any,
+    *shapes: Any,
+    constants: Any = None,
+    use_blas: bool = True,
+    optimize: Any = True,
+    memory_limit: Any = None,
+    out: None = None,
+    backend: None = None,
+    dtype: Any = None,
+    casting: str = "safe",
+    order: Any = "K",
+) -> ContractExpression:
+    """A contraction ordered once for operands of these shapes, to be called with arrays.
+
+    `constants` are the places (from 0) of operands that stay: there the array itself is given, which is copied; what
+    depends on constants alone is computed once. The other arguments are contract's. Arrays of other sizes may be given
+    if their ranks are those of `shapes`; the order is then kept.
+
+    >>> f = contract_expression("ij,jk,kl->il", np.ones((2, 3)), np.ones((3, 5)), (5, 7), constants=[0, 1])
+    >>> f
+    <ContractExpression('[ij,jk],kl->il', constants=[0, 1])>
+    >>> f(np.ones((5, 7))).sum()
+    np.float64(210.0)
+    """
+    if out is not None or backend is not None:
+        raise EinstanError("out and backend are no arguments of contract_expression.", "Give them when you call it.")
+    method = order_of(optimize)
+    if method is None:
+        raise EinstanError("An expression has an order, and optimize=False says that there is none.")
+    form, given = split((subscripts, *shapes), any_hashable)
+    held = constant_arrays(given, constants)
+    sizes = [
+        held[n].shape if n in held else given_shape(n + 1, x, f"Give its shape, or constants=[{n}].")
+        for n, x in enumerate(given)
+    ]
+    info = planned(form, sizes, method, memory_limit, use_blas)
+    return ContractExpression(form, info, held, asked(None, dtype, order, casting, "auto"))
+
+
+# ---------------------------------------------------------------- what is given
+
+
+def check_backend(backend: str | None, arrays: Sequence[Any]) -> None:
+    """Raises MissingBackendError for another backend than numpy, asked for or meant by an array."""
+    if backend not in BACKENDS:
+        raise MissingBackendError(f"The backend {backend!r:.60} is not built yet.", 'Write backend="numpy".')
+    for n, x in enumerate(arrays, 1):
+        if type(x) is not np.ndarray and (library := library_of(type(x))) in LIBRARIES:
+            raise MissingBackendError(
+                f"Operand {n} is an array of {library}, and that backend is not built yet.",
+                "Make it a numpy array, if no gradient or device is lost by that.",
+            )
+
+
+def library_of(kind: type) -> str:
+    """The library whose array a class is, or is made of."""
+    names = [base.__module__.partition(".")[0] for base in kind.__mro__]
+    return next((name for name in names if name in LIBRARIES), names[0])
+
+
+def order_of(optimize: Any) -> Any:
+    """A name, a path or a function, as it is kept; None for no order. Raises EinstanError for anything else."""
+    if optimize is None or isinstance(optimize, bool):
+        return None if optimize is False else "auto"
+    if is_path(optimize):
+        return tuple(steps_of(optimize))
+    method_of(optimize)
+    return optimize
+
+
+def shape_of(n: int, x: Any) -> ArrayShape:
+    """The shape of an array of any library, or of nested lists."""
+    return lengths(n, x.shape, "Give an array.") if hasattr(x, "shape") else plain(x).shape
+
+
+def given_shape(n: int, x: Any, repair: str) -> ArrayShape:
+    if hasattr(x, "shape"):
+        raise EinstanShapeError(f"Operand {n} is an array where a shape is expected.", repair)
+    return lengths(n, x, repair)
+
+
+def lengths(n: int, shape: Any, repair: str) -> ArrayShape:
+    try:
+        found = tuple(index(d) for d in shape)
+    except TypeError:
+        found = (-1,)
+    if any(d < 0 for d in found) or any(isinstance(d, bool) for d in shape):
+        raise EinstanTypeError(f"{repr(shape)[:60]}, of operand {n}, is no shape.", repair)
+    return found
+
+
+def entries(limit: Any, s: Subscripts) -> int | None:
+    """How many entries an intermediate may have. Raises EinstanError for what is no limit."""
+    if limit is None:
+        return None
+    if isinstance(limit, str) and limit == "max_input":
+        return max(prod(s.sizes[label] for label in own) for own in (*s.terms, s.out))
+    try:
+        found = 0 if isinstance(limit, str | bool) else int(limit)
+    except (TypeError, ValueError, OverflowError):
+        found = 0
+    if found < 1 and found != -1:
+        raise EinstanError(
+            f"memory_limit is {limit!r:.60}.", 'Write how many entries an intermediate may have, or "max_input".'
+        )
+    return None if found == -1 else found
+
+
+def constant_arrays(given: Sequence[Any], constants: Any) -> dict[int, Array]:
+    """A copy of each constant, by its place."""
+    held: dict[int, Array] = {}
+    for place in constants or ():
+        if isinstance(place, bool) or not hasattr(place, "__index__") or not 0 <= index(place) < len(given):
+            raise EinstanError(
+                f"constants has {place!r:.60}, and operands are numbered 0 to {len(given) - 1}.",
+                "Name the places of the arrays that stay.",
+            )
+        check_backend("auto", [given[place]])
+        held[index(place)] = np.array(plain(given[place]))
+    return held
+
+
+# ---------------------------------------------------------------- orders
+
+
+def planned(form: Form, shapes: Sequence[ArrayShape], method: Any, limit: Any, use_blas: bool = True) -> PathInfo:
+    """The order for operands of these shapes, and its costs."""
+    s = read(form, shapes)
+    letter = letters(form, s)
+    path = found_path(s, letter, method, entries(limit, s))
+    *terms, out = ["".join(letter[label] for label in own) for own in (*s.terms, s.out)]
+    return path_info(terms, out, shapes, path, use_blas)
+
+
+def found_path(s: Subscripts, letter: Sequence[str], method: Any, limit: int | None) -> Linear:
+    if method is None or (len(s.terms) < 3 and not isinstance(method, tuple)):
+        return [tuple(range(len(s.terms)))]
+    if not callable(method):
+        return linear_path(s.terms, s.out, dict(enumerate(s.sizes)), method, limit)
+
+    def spelled(inputs: Any, output: Any, sizes: Mapping[int, int], limit: int | None) -> Any:
+        """The method asked as opt_einsum asks it, about letters."""
+        terms = [frozenset(letter[label] for label in own) for own in (*inputs, output)]
+        return method(terms[:-1], terms[-1], {letter[label]: d for label, d in sizes.items()}, limit)
+
+    return linear_path(s.terms, s.out, dict(enumerate(s.sizes)), spelled, limit)
+
+
+def letters(form: Form, s: Subscripts) -> list[str]:
+    """A character for each label: text's own; those of lists in the order of their labels; free ones for ellipses."""
+    if isinstance(form, str):
+        own = {n: name for n, name in enumerate(s.names) if len(name) == 1}
+    else:
+        own = dict(zip(in_order(form, s), characters(), strict=False))
+    used = set(own.values())
+    free = (c for c in characters() if c not in used)
+    return [own.get(n) or next(free) for n in range(len(s.names))]
+
+
+def in_order(form: Any, s: Subscripts) -> list[int]:
+    """The labels of lists in Python's order if there is one, else as they come."""
+    number: dict[Any, int] = {}
+    for own, numbers in zip(form.terms, s.terms, strict=True):
+        place = own.index(Ellipsis) if Ellipsis in own else len(own)
+        number.update(zip(own[:place], numbers, strict=False))
+        number.update(zip(own[:place:-1], numbers[::-1], strict=False))
+    try:
+        return [n for _, n in sorted(number.items(), key=itemgetter(0))]
+    except TypeError:
+        return list(number.values())
+
+
+def characters() -> Iterator[str]:
+    """Latin letters, then all from À on that can be written in subscripts."""
+    yield from ascii_letters
+    yield from (chr(k) for k in range(FIRST_LETTER, 0x110000) if k not in SURROGATES and not chr(k).isspace())
+
+
+# ---------------------------------------------------------------- computing
+
+
+class Job(NamedTuple):
+    """A contraction and its steps, each an equation of its own."""
+
+    form: Form
+    steps: Sequence[Step]
+
+    def compute(self, arrays: Sequence[Array], out: Any, options: Options) -> Any:
+        """By the engine as a whole; step by step where a step takes several operands."""
+        if all(len(step.positions) < 3 for step in self.steps):
+            path = tuple([step.positions for step in self.steps])
+            return general(self.form, arrays, out, options._replace(method=path))
+        inside = options._replace(dtype=common([a.dtype for a in arrays], options, (1,)), out=None)
+        live = list(arrays)
+        for step in self.steps[:-1]:
+            live.append(computed(step, taken(live, step), None, inside))
+        return computed(self.steps[-1], taken(live, self.steps[-1]), out, options)
+
+
+def computed(step: Step, operands: Sequence[Any], out: Any, options: Options) -> Any:
+    """One step: two operands by the engine, several by a loop that keeps nothing on the way."""
+    method: Method | None = "auto" if len(operands) < 3 else None
+    return general(step.equation, operands, out, options._replace(method=method))
+
+
+def taken(live: list[Any], step: Step) -> list[Any]:
+    """What the step takes out of the list."""
+    found = [live[k] for k in step.positions]
+    for k in sorted(step.positions, reverse=True):
+        del live[k]
+    return found
+
+
+class Numbered(NamedTuple):
+    """A step by numbers that stay: operand k is k, the p-th step of n operands makes n + p."""
+
+    operands: list[int]
+    made: int
+    step: Step
+
+
+def numbered(info: PathInfo, n: int) -> Iterator[Numbered]:
+    live = list(range(n))
+    for made, step in enumerate(info.contraction_list, n):
+        yield Numbered(taken(live, step), made, step)
+        live.append(made)
+
+
+class Division(NamedTuple):
+    """What depends on constants alone, and the job that is left: its operands by number."""
+
+    early: list[Numbered]
+    operands: list[int]
+    late: Job
+
+
+def divided(info: PathInfo, constants: Mapping[int, Any]) -> Division:
+    """The steps whose operands are all constant, and the contraction that the others are."""
+    terms = dict(enumerate(info.input_subscripts.split(",")))
+    live, fixed = list(terms), set(constants)
+    early, late = [], []
+    for item in list(numbered(info, len(terms))):
+        terms[item.made] = item.step.equation.partition("->")[2]
+        if fixed.issuperset(item.operands):
+            fixed.add(item.made)
+            early.append(item)
+            live = [k for k in live if k not in item.operands] + [item.made]
+        else:
+            late.append(item)
+    form = f"{','.join(terms[k] for k in live)}->{info.output_subscript}"
+    return Division(early, live, Job(form, replaced(late, live)))
+
+
+def replaced(late: Sequence[Numbered], operands: Sequence[int]) -> list[Step]:
+    """The steps with the places that their operands have in a list of `operands`."""
+    live, steps = list(operands), []
+    for numbers, made, step in late:
+        steps.append(step._replace(positions=tuple([live.index(k) for k in numbers])))
+        live = [k for k in live if k not in numbers] + [made]
+    return steps
+
+
+class ContractExpression:
+    """A contraction that is ordered, for arrays to come: what contract_expression gives.
+
+    `num_args` arrays are given to a call, in the order of the operands that are no constants. `info` is the PathInfo of
+    the whole, `contraction_list` its steps, `contraction` the subscripts, constants in brackets.
+    """
+
+    def __init__(self, form: Form, info: PathInfo, constants: Mapping[int, Array], options: Options) -> None:
+        self.info, self.constants = info, dict(constants)
+        self.contraction = bracketed(form if isinstance(form, str) else info.eq, constants)
+        self.num_args = info.eq.count(",") + 1 - len(constants)
+        self._form, self._options = form, options
+        self._whole = Job(form, info.contraction_list)
+        self._division = divided(info, constants)
+        self._folded: dict[DType, dict[int, Array]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def contraction_list(self) -> list[Step]:
+        return self.info.contraction_list
+
+    def __call__(self, *arrays: Any, out: Any = None, backend: str | None = "auto") -> Any:
+        """The result, written into `out` if it is given. Raises EinstanErrors for arrays of other ranks, sizes that
+        disagree, and as contract does."""
+        check_backend(backend, arrays)
+        if len(arrays) != self.num_args:
+            raise EinstanShapeError(
+                f"This `ContractExpression` takes exactly {self.num_args} array arguments but received {len(arrays)}."
+            )
+        try:
+            options = self._options
+            if out is not None:
+                options = asked(out, options.dtype, options.order, options.casting, "auto")
+            return self._evaluated([plain(x) for x in arrays], out, options)
+        except EinstanError as error:
+            raise worded(error) from None
+
+    def _evaluated(self, arrays: Sequence[Array], out: Any, options: Options) -> Any:
+        if not self.constants:
+            return self._whole.compute(arrays, out, options)
+        given = iter(arrays)
+        every = [self.constants[k] if k in self.constants else next(given) for k in range(self.info.eq.count(",") + 1)]
+        s = known(self._form, tuple([a.shape for a in every]))
+        dtype = common([a.dtype for a in every], options, s.shape)
+        if dtype.itemsize < 4 and dtype.kind not in "biu":  # summed in float32: nothing is rounded on the way
+            found = self._whole.compute(every, out, options)
+        else:
+            folded = self._fold(dtype)
+            live = [folded[k] if k in folded else every[k] for k in self._division.operands]
+            found = self._division.late.compute(live, out, options._replace(dtype=dtype))
+        return found if arrays or out is not None else np.array(found)[()]
+
+    def evaluate_constants(self, backend: str | None = "auto") -> None:
+        """Computes now what depends on constants alone, for arrays of their dtype; a call does it for others."""
+        check_backend(backend, ())
+        if self.constants:
+            self._fold(common([a.dtype for a in self.constants.values()], self._options, (1,)))
+
+    def _fold(self, dtype: DType) -> dict[int, Array]:
+        """The products of constants, computed in this dtype, by number."""
+        with self._lock:
+            if dtype not in self._folded:
+                values: dict[int, Array] = dict(self.constants)
+                options = self._options._replace(dtype=dtype)
+                for operands, made, step in self._division.early:
+                    values[made] = computed(step, [values[k] for k in operands], None, options)
+                self._folded[dtype] = {k: values[k] for k in self._division.operands if k in values}
+            return self._folded[dtype]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ContractExpression, (self._form, self.info, self.constants, self._options)
+
+    def __repr__(self) -> str:
+        constants = f", constants={sorted(self.constants)}" if self.constants else ""
+        return f"<ContractExpression('{self.contraction}'{constants})>"
+
+    def __str__(self) -> str:
+        steps = [f"  {n}.  '{step.equation}'" for n, step in enumerate(self.contraction_list, 1)]
+        blas = [f" [{step.blas}]" if step.blas else "" for step in self.contraction_list]
+        return "\n".join([repr(self), *map(add, steps, blas)])
+
+
+known = lru_cache(maxsize=KEPT)(read)
+
+
+def bracketed(subscripts: str, constants: Mapping[int, Any]) -> str:
+    """The subscripts with the terms of constants in brackets, neighbours in one pair."""
+    terms, arrow, out = subscripts.partition("->")
+    marked = [f"[{term}]" if n in constants else term for n, term in enumerate(terms.split(","))]
+    return ",".join(marked).replace("],[", ",") + arrow + out
+
+
+def worded(error: EinstanError) -> EinstanError:
+    """The error of a call, with the words by which opt_einsum's are known."""
+    message = f"Internal error while evaluating `ContractExpression`: {error.message}"
+    return type(error)(message, error.repair, source=error.source, spans=error.spans)
