@@ -245,9 +245,28 @@ def planned(form: Form, shapes: Sequence[ArrayShape], method: Any, limit: Any, u
     """The order for operands of these shapes, and its costs."""
     s = read(form, shapes)
     letter = letters(form, s)
-    path = found_path(s, letter, method, entries(limit, s))
+    most = entries(limit, s)
     *terms, out = ["".join(letter[label] for label in own) for own in (*s.terms, s.out)]
-    return path_info(terms, out, shapes, path, use_blas)
+    info = path_info(terms, out, shapes, found_path(s, letter, method, most), use_blas)
+    if most is None or isinstance(method, tuple) or all(size <= most for size in info.size_list[:-1]):
+        return info
+    return path_info(terms, out, shapes, path_within(info, most), use_blas)
+
+
+def path_within(info: PathInfo, limit: int) -> Linear:
+    """The path with each step that makes too many entries put into the step that takes what it makes."""
+    live = list(range(info.eq.count(",") + 1))
+    inside: dict[int, list[int]] = {}
+    path = []
+    sizes = [*info.size_list[:-1], 0]  # the result is made in any case
+    for (operands, made, _), size in zip(numbered(info, len(live)), sizes, strict=True):
+        taken = [k for number in operands for k in inside.get(number, [number])]
+        if size > limit:
+            inside[made] = taken
+        else:
+            path.append(tuple(sorted(live.index(k) for k in taken)))
+            live = [k for k in live if k not in taken] + [made]
+    return path
 
 
 def found_path(s: Subscripts, letter: Sequence[str], method: Any, limit: int | None) -> Linear:
