@@ -20,18 +20,22 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__
+from .contraction_orders import compare
 from .demo import screens
 from .dims import Dim
 from .errors import EinstanError
 from .files import numbers, read_data, read_text, write_arrays
 from .kernel import Kernel
+from .methods import METHODS
 from .programs import Derived, Program, parse
 from .request import Term, Tree
 from .show.assignments import lacking
 from .show.einsum import einsum_module
+from .show.order_table import steps_text
 
 Arguments = argparse.Namespace
 Report = dict[str, Any]
+BAR = 24  # characters of the progress bar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,13 +87,17 @@ def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> 
         return
     if (arguments.file is None) == (arguments.text is None):
         refuse("give the formula once: a FILE, - for standard input, or -e TEXT")
-    for option in ("of", "wrt"):
-        if not names(getattr(arguments, option, "any")):
+    for option in ("of", "wrt", "optimize"):
+        given = getattr(arguments, option, None)
+        if given is not None and not names(given):
             refuse(f"--{option} holds no name")
     if getattr(arguments, "to", "numpy") != "numpy":
         for option in ("functions", "sizes"):
             if getattr(arguments, option, ""):
                 refuse(f"--{option} is for --to numpy")
+    plot = getattr(arguments, "plot", None)
+    if plot is not None and Path(plot).suffix != ".svg":
+        refuse(f"the picture is written to .svg; not to {plot}")
     output = getattr(arguments, "output", None)
     if output is not None and Path(output).suffix not in (".npy", ".npz"):
         refuse(f"results are written to .npz, or one of them to .npy; not to {output}")
@@ -290,6 +298,43 @@ DERIVED_TO: dict[str, Callable[[Derived, Arguments], str]] = {
 }
 
 
+def path(arguments: Arguments) -> None:
+    """Contraction orders side by side: of a contraction, of names, of a scalar with its gradients."""
+    what = arguments.file if is_contraction(arguments.file) else read_program(arguments)
+    table = compare(
+        what,
+        of=arguments.of and names(arguments.of),
+        wrt=arguments.wrt and names(arguments.wrt),
+        sizes=sizes(arguments),
+        optimize=arguments.optimize,
+        memory_limit=arguments.memory,
+        measure=arguments.run_orders,
+        dtype=arguments.dtype,
+        progress=bar if sys.stderr is not None and sys.stderr.isatty() else None,
+        functions=functions(arguments),
+    )
+    if arguments.plot:
+        table.svg().save(arguments.plot)
+    if arguments.json:
+        print_json(table.json())
+        return
+    print(table)
+    if arguments.steps and table.choice and len(table.rows) > 1 and table.best is not None:
+        print("\n".join(steps_text(table.best)))
+
+
+def is_contraction(word: str | None) -> bool:
+    """Whether it is einsum notation: it holds a comma or an arrow, and is no file."""
+    return word is not None and ("," in word or "->" in word) and not Path(word).exists()
+
+
+def bar(done: int, total: int, doing: str) -> None:
+    """How far it is, on one line of stderr that is cleared at the end."""
+    full = BAR * done // max(1, total)
+    line = f"{'█' * full}{'░' * (BAR - full)} {done}/{total} {doing}"[: get_terminal_size().columns - 1]
+    print(f"\r\x1b[K{line}" if done < total else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 def run(arguments: Arguments) -> None:
     """Values of one or several names on arrays."""
     program = read_program(arguments)
@@ -321,6 +366,7 @@ examples:
   einstan show -e "Z[b,j] = X[b,K] W[K,j] + c[j]"
   einstan grad layer.ein --of L --wrt W,c --to einsum
   einstan run layer.ein --of L X=x.npy W=w.npy c=0.5 -o out.npz
+  einstan path "ij,jk,kl->il" --sizes i=10,j=200,k=300,l=40
 
 exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is
 """
@@ -346,6 +392,29 @@ DERIVE: Options = (
     ),
     (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes that --to numpy is made for"}),
 )
+ORDERED: Options = (
+    (("file",), {"nargs": "?", "metavar": "FILE", "help": 'statements (- for standard input), or just "ij,jk->ik"'}),
+    *SOURCE[1:],
+)
+PATH: Options = (
+    (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes of the axes by letter; others are 128"}),
+    (("--of",), {"metavar": "L", "help": "the name to compute, or several; the last one if none is said"}),
+    (("--wrt",), {"metavar": "W,c", "help": "with all gradients of L by these names"}),
+    (
+        ("--optimize",),
+        {
+            "default": "all",
+            "metavar": "NAME,..",
+            "help": f"the methods to compare: all, or some of {', '.join(METHODS)} (auto is einstan's own, opt_einsum "
+            "that library's auto, naive goes from left to right); of one alone the steps are shown",
+        },
+    ),
+    (("--memory",), {"metavar": "1GB", "help": "look for orders within this, run none that needs more"}),
+    (("--dtype",), {"default": "float64", "metavar": "float32", "help": "of the arrays; else float64"}),
+    (("--no-run",), {"dest": "run_orders", "action": "store_false", "help": "predict times only"}),
+    (("--steps",), {"action": "store_true", "help": "the steps of the best order as formulas, too"}),
+    (("--plot",), {"metavar": "out.svg", "help": "draw flops and times there"}),
+)
 RUN: Options = (
     (("--of",), {"required": True, "metavar": "L,Z", "help": "the names to compute"}),
     (
@@ -365,6 +434,7 @@ COMMANDS: dict[str, tuple[Callable[[Arguments], None], str, Options]] = {
     ),
     "hessian": (derivative(lambda p, of, wrt: p.hessian(of, wrt=wrt)), "the second derivative", SOURCE + DERIVE + BIND),
     "run": (run, "values of names on arrays", SOURCE + RUN + BIND),
+    "path": (path, 'contraction orders and their costs, of FILE or of "ij,jk->ik"', ORDERED + PATH + BIND),
     "demo": (demo, "the main job on built-in data", ()),
 }
 

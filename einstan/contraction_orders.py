@@ -267,7 +267,7 @@ def row_of(subject: Subject, name: str, found: Tried, limits: Limits, machine: M
         steps=tuple(
             OrderStep(formula(step, names), step.flops, step.bytes, step.out.size)
             for step in plan.steps
-            if not step.is_view
+            if not step.is_view and step.out.storage.kind != "constant"
         ),
     )
 

@@ -23,6 +23,7 @@ from .kernel import Kernel, Spec, bound
 from .methods import Linear, Order, linear_path, pairwise
 from .order import along, associate, reduced
 from .plan import Plan, plan
+from .plan.dtypes import kept, promote
 from .programs import Derived, Program
 from .request import Term, Tree, terms
 from .running import Bound
@@ -78,8 +79,10 @@ class Subject:
             return tuple(associate(self.spec.build(self.env, order), self.env, order))
 
     def plan(self, nodes: Sequence[Node]) -> Plan:
+        dtypes = dict.fromkeys(self.spec.names, self.dtype)
+        promotion = promote if self.subscripts is None else kept  # as kernels have it, and as einsum has it
         with paused():
-            return plan(nodes, self.env, dict.fromkeys(self.spec.names, self.dtype), hints=self.spec.inputs)
+            return plan(nodes, self.env, dtypes, hints=self.spec.inputs, promotion=promotion)
 
     def bound(self, found: Plan) -> Bound:
         """The plan, ready to be called with arrays in the order of the inputs."""

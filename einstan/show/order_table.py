@@ -165,7 +165,7 @@ def text(table: OrderTable) -> str:
     )
     lines += section("path", [f"{short(path)}  {others(who, rows)}" for path, who in paths(table)])
     if len(rows) == 1 and rows[0].steps:
-        lines += steps_text(rows[0])
+        lines += steps_text(rows[0], name_of(table, rows[0]))
     return "\n".join([*lines, *([""] if notes(table) else []), *notes(table)])
 
 
@@ -181,11 +181,11 @@ def section(title: str, lines: Sequence[str]) -> list[str]:
     return ["", title, *(f"  {line}".rstrip() for line in lines)] if lines else []
 
 
-def steps_text(row: OrderRow) -> list[str]:
+def steps_text(row: OrderRow, title: str = "") -> list[str]:
     """The steps of one order, one a line."""
-    found = steps_of(row)
+    found, title = steps_of(row), title or row.name
     width = min(WIDEST, max([len(formula) for formula, _ in found], default=0))
-    return section(f"steps of {row.name}", [f"{formula:<{width}}  {flops:>12}" for formula, flops in found])
+    return section(f"steps of {title}", [f"{formula:<{width}}  {flops:>12}" for formula, flops in found])
 
 
 # -------------------------------------------------------------------- HTML
