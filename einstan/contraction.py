@@ -28,7 +28,7 @@ from .ir import Einsum, Labels, Node, einsum, input_
 from .kernel import check_memory, direct
 from .methods import check_path
 from .order import associate
-from .plan import VIEWS, Plan, plan
+from .plan import VIEWS, Plan, Step, plan
 from .plan.dtypes import kept
 from .running import Bound
 from .subscripts import ArrayShape
@@ -93,14 +93,17 @@ Hints = dict[str, tuple[str, ...]]
 
 def shortest(bound: Bound) -> Callable[[Sequence[Array]], Array]:
     """The call of a plan: just its function, where that needs no workspace and nothing in it warns."""
-    bare = not bound.plan.arena and not bound.large and bound.pick is None
-    if not bare or not all(
-        step.op in (ALWAYS_QUIET if step.out.dtype.kind in "fc" else QUIET) for step in bound.plan.steps
-    ):
+    if bound.large or bound.pick is not None or not all(map(is_quiet, bound.plan.steps)):
         return lambda arrays: called(bound, arrays)
     functions = bound.compiled()
     run, results = functions.run, functions.results
+    if bound.plan.arena or functions.workspace():
+        return lambda arrays: called(bound, arrays)
     return lambda arrays: run(arrays, (), results())[0]
+
+
+def is_quiet(step: Step) -> bool:
+    return step.op in (ALWAYS_QUIET if step.out.dtype.kind in "fc" else QUIET)
 
 
 class Retained:
@@ -250,14 +253,18 @@ def laid_out(root: Node) -> tuple[Node, Labels | None]:
 def cheapest(e: Einsum) -> Labels:
     """The order in which the last step writes its result into memory as it comes."""
     if len(e.operands) == 1:
-        return tuple([label for label in dict.fromkeys(e.labels[0]) if label in e.out])
+        return in_order(e.out, tuple(dict.fromkeys(e.labels[0])))
     left, right = (tuple(dict.fromkeys(own)) for own in e.labels)
-    if set(left) <= set(right) or set(right) <= set(left) or not e.summed:
-        return next((own for own in (left, right) if set(own) == set(e.out)), e.out)
+    if set(left) == set(right) or not e.summed:
+        return next((in_order(e.out, own) for own in (left, right) if set(own) >= set(e.out)), e.out)
     batch = tuple([label for label in e.out if label in left and label in right])
     m = tuple([label for label in left if label not in right])
     n = tuple([label for label in right if label not in left])
     return e.out if writes_directly(e.out, m, n) else batch + m + n
+
+
+def in_order(labels: Labels, order: Labels) -> Labels:
+    return tuple([label for label in order if label in labels])
 
 
 def writes_directly(out: Labels, m: Labels, n: Labels) -> bool:

@@ -20,6 +20,7 @@ from .values import Name, Note, Number, Value, as_float
 Labels = tuple[int, ...]
 FOLD_WITHOUT_ARRAY = 4096  # entries from which on np.einsum beats multiply and sum
 FOLD_LABELS = 50  # np.einsum knows 52
+BESIDE = 256  # entries from which on a product of its own costs less than the copy of them
 
 
 class Term(NamedTuple):
@@ -148,9 +149,23 @@ def total(job: Job, t: Term) -> Term:
         if t.labels == kept + summed:
             args = [b.reshape(t.value, (columns, rows)), b.ones(rows, job.dtype)]
             return Term(flat_product(job, args, kept, (columns,), note, flops), kept)
+        ends = [run for run in (leading(t.labels, job.out), trailing(t.labels, job.out)) if run]
+        if ends:
+            left = tuple([label for label in t.labels if label not in ends[-1]])
+            return total(job, total(Job(b, left, job.sizes, job.dtype, None, job.dims), t))
     axes = tuple(n for n, label in enumerate(t.labels) if label not in job.out)
     found = b.compute("sum", [t.value], job.shape(kept), job.dtype, job.target, (axes,), note, flops)
     return Term(found, kept)
+
+
+def leading(labels: Labels, out: Labels) -> Labels:
+    """The summed labels at the front."""
+    return labels[: next((n for n, label in enumerate(labels) if label in out), len(labels))]
+
+
+def trailing(labels: Labels, out: Labels) -> Labels:
+    """The summed labels at the end."""
+    return leading(labels[::-1], out)[::-1]
 
 
 def flat_product(job: Job, args: list[Value], labels: Labels, flat: tuple[int, ...], note: Note, flops: int) -> Value:
@@ -206,7 +221,7 @@ def folded(job: Job, left: Term, right: Term) -> Term:
     args = [left.value, aligned(b, right, order)]
     kept = job.out if job.target is not None else tuple(label for label in order if label in job.out)
     note, flops = job.note(kept, left, right), 2 * left.value.size
-    if left.value.size > FOLD_WITHOUT_ARRAY and len(order) <= FOLD_LABELS:
+    if left.value.size > FOLD_WITHOUT_ARRAY and len(order) <= FOLD_LABELS and job.dtype.kind != "b":
         return Term(fold(job, args, order, kept, note, flops), kept)
     both = b.compute(
         "multiply", args, job.shape(order), job.dtype, None, (), job.note(order, left, right), left.value.size
@@ -233,6 +248,10 @@ def matrices(job: Job, left: Term, right: Term) -> Term:
     if job.out == batch + n + m and m + n != n + m:
         left, right, m, n = right, left, n, m
     k = summed_order(left, right, job.out)
+    if not batch and not n and (found := beside(job, left, right, k)) is not None:
+        return found
+    if not batch and not m and (found := beside(job, right, left, k)) is not None:
+        return found
     if job.target is not None:
         m, n = (in_order(group, job.out) for group in (m, n))
     flops = 2 * job.volume(batch + m + n + k)
@@ -246,6 +265,23 @@ def matrices(job: Job, left: Term, right: Term) -> Term:
     into(job, args, batch, m, n, out, note, flops)
     assert job.target is not None
     return Term(job.target, job.out)
+
+
+def beside(job: Job, t: Term, vector: Term, k: Labels) -> Term | None:
+    """[a,c] = t[a,K,c] vector[K] as a product for each a, where merging a and c would copy t; else None."""
+    start = min(t.labels.index(label) for label in k)
+    a, c = t.labels[:start], t.labels[start + len(k) :]
+    if t.labels != a + k + c or not a or not c or job.volume(k + c) < BESIDE:
+        return None
+    b, flops = job.build, 2 * t.value.size
+    row = b.index(matrix(job, vector, (), k, ()), (None,))
+    args, shape = [row, matrix(job, t, a, k, c)], (*job.shape(a), 1, job.volume(c))
+    note = job.note(a + c, t, vector)
+    if job.target is not None and job.out == a + c and job.target.contiguous:
+        b.compute("matmul", args, shape, job.dtype, b.reshape(job.target, shape), (), note, flops)
+        return Term(job.target, job.out)
+    value = b.compute("matmul", args, shape, job.dtype, None, (), note, flops)
+    return Term(b.reshape(value, job.shape(a + c)), a + c)
 
 
 def into(

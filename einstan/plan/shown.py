@@ -85,11 +85,11 @@ class Lowering:
                 copied(self, self.shown[root], self.factor[root], root, result)
 
     def result_dtype(self, root: Node) -> DType:
-        """As the inputs promise; bool counts as int64 in results."""
+        """As the inputs promise; a bool input that is a result counts as int64."""
         found = self.facts.dtype[root]
         if found is None:
             return self.facts.default
-        return INT if found == BOOL else found
+        return INT if found == BOOL and isinstance(root, Input) else found
 
     def target(self, node: Node) -> Value | None:
         """Where the node's array should be written: a result, or its stretch of a concatenation."""
