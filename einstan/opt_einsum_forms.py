@@ -1,34 +1,30 @@
 """opt_einsum_forms: es.contract, es.contract_path, es.contract_expression, called as opt_einsum's are, computed by
 einstan's own contractions.
 
-Laws: arrays of another library are never moved to numpy; a memory limit holds, also where it takes a loop of numpy's;
-what an expression gives is fresh, whatever of it is constant.
+Laws: arrays of another library are never moved to numpy; a memory limit holds, also where it takes a loop of numpy's.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from math import prod
-from operator import add, index, itemgetter
+from operator import index, itemgetter
 from string import ascii_letters
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from .arrays import Array, DType
-from .contraction import KEPT, Method
-from .errors import EinstanError, EinstanShapeError, EinstanTypeError, MissingBackendError
+from .arrays import Array
+from .errors import EinstanError, EinstanShapeError, EinstanTypeError
+from .foreign import check_backend
 from .methods import Linear, is_path, linear_path, method_of, steps_of
-from .numpy_forms import Options, asked, common, general, plain, quick
-from .path_info import PathInfo, Step, path_info
+from .numpy_forms import asked, general, plain, quick
+from .path_info import PathInfo, path_info
+from .reusable import ContractExpression
+from .stepwise import Steps, numbered
 from .subscripts import FIRST_LETTER, ArrayShape, Form, Subscripts, any_hashable, read, split
 
-LIBRARIES: Final = frozenset(
-    "aesara autograd cupy dask jax jaxlib mars mlx ndonnx paddle pytensor sparse tensorflow theano torch".split()
-)  # of arrays that live on devices, are traced, or are yet to be computed
-BACKENDS: Final = (None, "auto", "numpy")
+ONLY_ARRAYS: Final = {np.ndarray}
 SURROGATES: Final = range(0xD800, 0xE000)
 
 
@@ -64,17 +60,16 @@ def contract(
     >>> contract(a, ["row", "bond"], b, ["bond", "column"], ["row"])
     array([ 6., 24.])
     """
-    form, arrays = split((subscripts, *operands), any_hashable)
-    check_backend(backend, arrays)
-    method = order_of(optimize)
-    if method == "auto" and memory_limit is out is dtype is None and order == "K" and casting == "safe":
+    form, arrays = (subscripts, operands) if type(subscripts) is str else split((subscripts, *operands), any_hashable)
+    if backend != "auto" or {*map(type, arrays)} != ONLY_ARRAYS:
+        check_backend(backend, arrays)
+    if optimize is True and memory_limit is out is dtype is None and order == "K" and casting == "safe":
         return quick(form, arrays)
-    options = asked(out, dtype, order, casting, method if isinstance(method, str) else None)
-    if method is None or (isinstance(method, str) and memory_limit is None):
-        return general(form, arrays, out, options)
-    arrays = tuple(map(plain, arrays))
-    steps = planned(form, [a.shape for a in arrays], method, memory_limit).contraction_list
-    return Job(form, steps).compute(arrays, out, options)
+    method = order_of(optimize)
+    if callable(method) or not (memory_limit is None or isinstance(method, tuple)) or many_at_once(method):
+        steps = planned(form, [plain(x).shape for x in arrays], method, memory_limit).contraction_list
+        return Steps(form, steps).compute([plain(x) for x in arrays], out, asked(out, dtype, order, casting, "auto"))
+    return general(form, arrays, out, asked(out, dtype, order, casting, method))
 
 
 def contract_path(
@@ -158,24 +153,6 @@ def contract_expression(
 # ---------------------------------------------------------------- what is given
 
 
-def check_backend(backend: str | None, arrays: Sequence[Any]) -> None:
-    """Raises MissingBackendError for another backend than numpy, asked for or meant by an array."""
-    if backend not in BACKENDS:
-        raise MissingBackendError(f"The backend {backend!r:.60} is not built yet.", 'Write backend="numpy".')
-    for n, x in enumerate(arrays, 1):
-        if type(x) is not np.ndarray and (library := library_of(type(x))) in LIBRARIES:
-            raise MissingBackendError(
-                f"Operand {n} is an array of {library}, and that backend is not built yet.",
-                "Make it a numpy array, if no gradient or device is lost by that.",
-            )
-
-
-def library_of(kind: type) -> str:
-    """The library whose array a class is, or is made of."""
-    names = [base.__module__.partition(".")[0] for base in kind.__mro__]
-    return next((name for name in names if name in LIBRARIES), names[0])
-
-
 def order_of(optimize: Any) -> Any:
     """A name, a path or a function, as it is kept; None for no order. Raises EinstanError for anything else."""
     if optimize is None or isinstance(optimize, bool):
@@ -184,6 +161,11 @@ def order_of(optimize: Any) -> Any:
         return tuple(steps_of(optimize))
     method_of(optimize)
     return optimize
+
+
+def many_at_once(method: Any) -> bool:
+    """Whether it is a path with a step of more than two operands."""
+    return isinstance(method, tuple) and any(len(step) > 2 for step in method)
 
 
 def shape_of(n: int, x: Any) -> ArrayShape:
@@ -259,7 +241,7 @@ def path_within(info: PathInfo, limit: int) -> Linear:
     inside: dict[int, list[int]] = {}
     path = []
     sizes = [*info.size_list[:-1], 0]  # the result is made in any case
-    for (operands, made, _), size in zip(numbered(info, len(live)), sizes, strict=True):
+    for (operands, made, _), size in zip(numbered(info), sizes, strict=True):
         taken = [k for number in operands for k in inside.get(number, [number])]
         if size > limit:
             inside[made] = taken
@@ -311,185 +293,3 @@ def characters() -> Iterator[str]:
     """Latin letters, then all from À on that can be written in subscripts."""
     yield from ascii_letters
     yield from (chr(k) for k in range(FIRST_LETTER, 0x110000) if k not in SURROGATES and not chr(k).isspace())
-
-
-# ---------------------------------------------------------------- computing
-
-
-class Job(NamedTuple):
-    """A contraction and its steps, each an equation of its own."""
-
-    form: Form
-    steps: Sequence[Step]
-
-    def compute(self, arrays: Sequence[Array], out: Any, options: Options) -> Any:
-        """By the engine as a whole; step by step where a step takes several operands."""
-        if all(len(step.positions) < 3 for step in self.steps):
-            path = tuple([step.positions for step in self.steps])
-            return general(self.form, arrays, out, options._replace(method=path))
-        inside = options._replace(dtype=common([a.dtype for a in arrays], options, (1,)), out=None)
-        live = list(arrays)
-        for step in self.steps[:-1]:
-            live.append(computed(step, taken(live, step), None, inside))
-        return computed(self.steps[-1], taken(live, self.steps[-1]), out, options)
-
-
-def computed(step: Step, operands: Sequence[Any], out: Any, options: Options) -> Any:
-    """One step: two operands by the engine, several by a loop that keeps nothing on the way."""
-    method: Method | None = "auto" if len(operands) < 3 else None
-    return general(step.equation, operands, out, options._replace(method=method))
-
-
-def taken(live: list[Any], step: Step) -> list[Any]:
-    """What the step takes out of the list."""
-    found = [live[k] for k in step.positions]
-    for k in sorted(step.positions, reverse=True):
-        del live[k]
-    return found
-
-
-class Numbered(NamedTuple):
-    """A step by numbers that stay: operand k is k, the p-th step of n operands makes n + p."""
-
-    operands: list[int]
-    made: int
-    step: Step
-
-
-def numbered(info: PathInfo, n: int) -> Iterator[Numbered]:
-    live = list(range(n))
-    for made, step in enumerate(info.contraction_list, n):
-        yield Numbered(taken(live, step), made, step)
-        live.append(made)
-
-
-class Division(NamedTuple):
-    """What depends on constants alone, and the job that is left: its operands by number."""
-
-    early: list[Numbered]
-    operands: list[int]
-    late: Job
-
-
-def divided(info: PathInfo, constants: Mapping[int, Any]) -> Division:
-    """The steps whose operands are all constant, and the contraction that the others are."""
-    terms = dict(enumerate(info.input_subscripts.split(",")))
-    live, fixed = list(terms), set(constants)
-    early, late = [], []
-    for item in list(numbered(info, len(terms))):
-        terms[item.made] = item.step.equation.partition("->")[2]
-        if fixed.issuperset(item.operands):
-            fixed.add(item.made)
-            early.append(item)
-            live = [k for k in live if k not in item.operands] + [item.made]
-        else:
-            late.append(item)
-    form = f"{','.join(terms[k] for k in live)}->{info.output_subscript}"
-    return Division(early, live, Job(form, replaced(late, live)))
-
-
-def replaced(late: Sequence[Numbered], operands: Sequence[int]) -> list[Step]:
-    """The steps with the places that their operands have in a list of `operands`."""
-    live, steps = list(operands), []
-    for numbers, made, step in late:
-        steps.append(step._replace(positions=tuple([live.index(k) for k in numbers])))
-        live = [k for k in live if k not in numbers] + [made]
-    return steps
-
-
-class ContractExpression:
-    """A contraction that is ordered, for arrays to come: what contract_expression gives.
-
-    `num_args` arrays are given to a call, in the order of the operands that are no constants. `info` is the PathInfo of
-    the whole, `contraction_list` its steps, `contraction` the subscripts, constants in brackets.
-    """
-
-    def __init__(self, form: Form, info: PathInfo, constants: Mapping[int, Array], options: Options) -> None:
-        self.info, self.constants = info, dict(constants)
-        self.contraction = bracketed(form if isinstance(form, str) else info.eq, constants)
-        self.num_args = info.eq.count(",") + 1 - len(constants)
-        self._form, self._options = form, options
-        self._whole = Job(form, info.contraction_list)
-        self._division = divided(info, constants)
-        self._folded: dict[DType, dict[int, Array]] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def contraction_list(self) -> list[Step]:
-        return self.info.contraction_list
-
-    def __call__(self, *arrays: Any, out: Any = None, backend: str | None = "auto") -> Any:
-        """The result, written into `out` if it is given. Raises EinstanErrors for arrays of other ranks, sizes that
-        disagree, and as contract does."""
-        check_backend(backend, arrays)
-        if len(arrays) != self.num_args:
-            raise EinstanShapeError(
-                f"This `ContractExpression` takes exactly {self.num_args} array arguments but received {len(arrays)}."
-            )
-        try:
-            options = self._options
-            if out is not None:
-                options = asked(out, options.dtype, options.order, options.casting, "auto")
-            return self._evaluated([plain(x) for x in arrays], out, options)
-        except EinstanError as error:
-            raise worded(error) from None
-
-    def _evaluated(self, arrays: Sequence[Array], out: Any, options: Options) -> Any:
-        if not self.constants:
-            return self._whole.compute(arrays, out, options)
-        given = iter(arrays)
-        every = [self.constants[k] if k in self.constants else next(given) for k in range(self.info.eq.count(",") + 1)]
-        s = known(self._form, tuple([a.shape for a in every]))
-        dtype = common([a.dtype for a in every], options, s.shape)
-        if dtype.itemsize < 4 and dtype.kind not in "biu":  # summed in float32: nothing is rounded on the way
-            found = self._whole.compute(every, out, options)
-        else:
-            folded = self._fold(dtype)
-            live = [folded[k] if k in folded else every[k] for k in self._division.operands]
-            found = self._division.late.compute(live, out, options._replace(dtype=dtype))
-        return found if arrays or out is not None else np.array(found)[()]
-
-    def evaluate_constants(self, backend: str | None = "auto") -> None:
-        """Computes now what depends on constants alone, for arrays of their dtype; a call does it for others."""
-        check_backend(backend, ())
-        if self.constants:
-            self._fold(common([a.dtype for a in self.constants.values()], self._options, (1,)))
-
-    def _fold(self, dtype: DType) -> dict[int, Array]:
-        """The products of constants, computed in this dtype, by number."""
-        with self._lock:
-            if dtype not in self._folded:
-                values: dict[int, Array] = dict(self.constants)
-                options = self._options._replace(dtype=dtype)
-                for operands, made, step in self._division.early:
-                    values[made] = computed(step, [values[k] for k in operands], None, options)
-                self._folded[dtype] = {k: values[k] for k in self._division.operands if k in values}
-            return self._folded[dtype]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ContractExpression, (self._form, self.info, self.constants, self._options)
-
-    def __repr__(self) -> str:
-        constants = f", constants={sorted(self.constants)}" if self.constants else ""
-        return f"<ContractExpression('{self.contraction}'{constants})>"
-
-    def __str__(self) -> str:
-        steps = [f"  {n}.  '{step.equation}'" for n, step in enumerate(self.contraction_list, 1)]
-        blas = [f" [{step.blas}]" if step.blas else "" for step in self.contraction_list]
-        return "\n".join([repr(self), *map(add, steps, blas)])
-
-
-known = lru_cache(maxsize=KEPT)(read)
-
-
-def bracketed(subscripts: str, constants: Mapping[int, Any]) -> str:
-    """The subscripts with the terms of constants in brackets, neighbours in one pair."""
-    terms, arrow, out = subscripts.partition("->")
-    marked = [f"[{term}]" if n in constants else term for n, term in enumerate(terms.split(","))]
-    return ",".join(marked).replace("],[", ",") + arrow + out
-
-
-def worded(error: EinstanError) -> EinstanError:
-    """The error of a call, with the words by which opt_einsum's are known."""
-    message = f"Internal error while evaluating `ContractExpression`: {error.message}"
-    return type(error)(message, error.repair, source=error.source, spans=error.spans)

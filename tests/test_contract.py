@@ -8,6 +8,7 @@ import random
 import threading
 import tracemalloc
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import opt_einsum
 import pytest
 
 import einstan as es
-from einstan import opt_einsum_forms
+from einstan import reusable
 
 RNG = np.random.default_rng(4)
 
@@ -152,7 +153,7 @@ def test_random_contractions(seed: int) -> None:
 def test_more_labels_and_operands_than_numpy_has(n: int) -> None:
     arrays = [array(2, 2) / 2 for _ in range(n)]
     given = [x for k, a in enumerate(arrays) for x in (a, (k, k + 1))]
-    same(es.contract(*given, (n, 0)), np.linalg.multi_dot(arrays).T)
+    same(es.contract(*given, (n, 0)), reduce(np.matmul, arrays).T)
     path, info = es.contract_path(*given, (n, 0), optimize="greedy")
     assert len(path) == n - 1 and len(info.indices) == n + 1
 
@@ -379,10 +380,8 @@ def test_products_of_constants_are_computed_once(row: str, monkeypatch: pytest.M
     stretch = "stretches" in row
     arrays = [array(*(1 if stretch and k == 1 and x == "b" else SIZES[x] for x in own)) for k, own in enumerate(terms)]
     seen = []
-    computed = opt_einsum_forms.computed
-    monkeypatch.setattr(
-        opt_einsum_forms, "computed", lambda step, *rest: seen.append(step.equation) or computed(step, *rest)
-    )
+    computed = reusable.computed
+    monkeypatch.setattr(reusable, "computed", lambda step, *rest: seen.append(step.equation) or computed(step, *rest))
     held = [x if k in constants else x.shape for k, x in enumerate(arrays)]
     expression = es.contract_expression(equation, *held, constants=constants, optimize=path)
     expected = np.einsum(equation, *arrays).copy()
@@ -418,7 +417,7 @@ def test_what_an_expression_gives_can_be_written() -> None:
 def test_evaluate_constants_before_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
     expression = es.contract_expression("ab,bc,cd->ad", A, B, (5, 7), constants=[0, 1])
     expression.evaluate_constants()
-    monkeypatch.setattr(opt_einsum_forms, "computed", None)
+    monkeypatch.setattr(reusable, "computed", None)
     same(expression(C), A @ B @ C)
 
 
