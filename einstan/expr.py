@@ -21,6 +21,7 @@ from .written import fresh_names, mark_of, marks, names_of, one_context, reached
 if TYPE_CHECKING:  # an expression is given its program, and asks it
     from .kernel import Kernel
     from .programs import Derived, Program
+    from .show.svg import Picture
 
 
 class Letter:
@@ -232,9 +233,28 @@ class Expr:
 
     def latex(self) -> str:
         """What `str` gives, in LaTeX."""
+        return " = ".join(map(latex_expr, self.sides))
+
+    @property
+    def sides(self) -> Sequence[ast.Expr]:
+        """The formula; of a name the name, then its formula."""
         statement = self.statement
-        sides = [self.written] if statement is None else [statement.target, statement.body]
-        return " = ".join(map(latex_expr, sides))
+        return [self.written] if statement is None else [statement.target, statement.body]
+
+    def svg(self) -> Picture:
+        """The formula as a picture, with all that it is made of; see `Program.svg`."""
+        return self.program.below(self.name).svg()
+
+    def _repr_svg_(self) -> str:
+        return str(self.svg())
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        from .show.html import expression
+
+        return expression(self.sides)
 
     @property
     def statement(self) -> ast.Definition | None:

@@ -181,11 +181,21 @@ class Kernel:
         """
         from .show.tree import picture
 
-        found = self._current().plan
-        return picture(found, self._spec.inputs, paths(self._spec.pack(list(range(len(found.results))))))
+        return picture(self._current().plan, self._spec.inputs, self._results)
 
     def _repr_svg_(self) -> str:
         return str(self.svg())
+
+    def _repr_html_(self) -> str:
+        from .show.html import kernel
+
+        return kernel(self._current().plan, self._spec.inputs, self._results)
+
+    @property
+    def _results(self) -> list[str]:
+        """What the results are called."""
+        found = paths(self._spec.pack(list(range(len(self._current().plan.results)))))
+        return [name.removeprefix("the derivative/") for name in found]
 
     def _current(self) -> Bound:
         spec, state = self._spec, self._state

@@ -121,7 +121,7 @@ class Program:
 
     def latex(self) -> str:
         """The program as a LaTeX `align` environment, which parses back to an equal program."""
-        return latex_module(self.checked.module)
+        return latex_module(ast.Module(tuple(self.shown)), self.beside)
 
     def svg(self) -> Picture:
         """The statements as a picture: inputs, operations, names, the indices of every operand on its wire.
@@ -134,18 +134,28 @@ class Program:
         """
         from .show.dag import picture
 
-        return picture(self.checked, self.drawn)
+        return picture(self.checked, self.shown)
 
     @property
-    def drawn(self) -> Sequence[ast.Statement]:
-        """What `svg` shows."""
+    def shown(self) -> Sequence[ast.Statement]:
+        """What is printed and drawn."""
         return self.checked.module.statements
+
+    @property
+    def beside(self) -> Sequence[ast.Statement]:
+        """What is read with it and not printed."""
+        return ()
 
     def _repr_svg_(self) -> str:
         return str(self.svg())
 
     def _repr_latex_(self) -> str:
-        return self.latex()
+        return f"$${latex_module(ast.Module(tuple(self.shown)), self.beside, 'aligned')}$$"
+
+    def _repr_html_(self) -> str:
+        from .show.html import statements
+
+        return statements(self.shown)
 
     def __repr__(self) -> str:
         return str(self)
@@ -414,13 +424,14 @@ class Derived(Program):
     def __str__(self) -> str:
         return "\n".join(show_statement(line) for line in self.lines)
 
-    def latex(self) -> str:
-        """Only the derived lines, as `str` does; they are read after the program that they are of."""
-        return latex_module(ast.Module(self.lines), self.base.checked.module.statements)
+    @property
+    def shown(self) -> Sequence[ast.Statement]:
+        """Only the derived lines; they are read after the program that they are of."""
+        return self.lines
 
     @property
-    def drawn(self) -> Sequence[ast.Statement]:
-        return self.lines
+    def beside(self) -> Sequence[ast.Statement]:
+        return self.base.checked.module.statements
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Derived, (self.base, self.tree, self.extra)

@@ -33,11 +33,11 @@ WORD = re.compile(r"[^\W\d_]\w*")
 LETTER_AND_NUMBER = re.compile(rf"([^\W\d_])([0-9]{{0,{LIMITS.digits}}})('*)")
 
 
-def latex_module(module: ast.Module, beside: Iterable[ast.Statement] = ()) -> str:
+def latex_module(module: ast.Module, beside: Iterable[ast.Statement] = (), environment: str = "align") -> str:
     """The statements as an `align` environment, one a row. `beside` are statements that are read with them."""
     writer = Writer(trees((*module.statements, *beside)))
     rows = " \\\\\n".join(writer.statement(s) for s in module.statements)
-    return f"\\begin{{align}}\n{rows}\n\\end{{align}}"
+    return f"\\begin{{{environment}}}\n{rows}\n\\end{{{environment}}}"
 
 
 def latex_expr(e: Expr) -> str:
@@ -112,9 +112,9 @@ class Rows:
 
     def number(self, e: Number) -> Pieces:
         if text.decimal_places(e.value) is not None:
-            yield text.number(e.value)
+            yield digits(e.value)
         else:
-            above, below = map(text.number, map(Fraction, abs(e.value).as_integer_ratio()))
+            above, below = map(digits, map(Fraction, abs(e.value).as_integer_ratio()))
             yield rf"{'-' * (e.value < 0)}\frac{{{above}}}{{{below}}}"
 
     def tensor(self, e: Tensor) -> Pieces:
@@ -308,6 +308,12 @@ def opened(e: Expr) -> Expr:
 
 
 # -------------------------------------------------------------------- names and indices
+
+
+def digits(value: Fraction) -> str:
+    r"""`0.5`, `1\mathrm{e}{-30}`: a bare `1e-30` would be printed as a difference."""
+    mantissa, _, exponent = text.number(value).partition("e")
+    return mantissa + (rf"\mathrm{{e}}{{{exponent}}}" if exponent else "")
 
 
 def name(spelling: str, primes: int = 0) -> str:

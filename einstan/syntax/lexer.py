@@ -40,7 +40,7 @@ PATTERN = re.compile(
     | (?P<comment>[\#%][^\n]*)
     | (?P<fence>\$\$? | \\[\[\]()])
     | (?P<environment>\\(?P<side>begin|end)\s*\{{\s*(?P<env>[a-zA-Z]*)\*?\s*\}}(?:(?<=at\}})\{{[0-9]+\}})?)
-    | (?P<number>(?:[0-9]+(?:(?!\.{ENDED})\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<number>(?:[0-9]+(?:(?!\.{ENDED})\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+|\\mathrm\{{e\}}\{{-?[0-9]+\}})?)
     | (?P<word>(?:log_softmax(?!{LETTER}|[0-9]) | {LETTER}{NAME})(?P<primes>['′’″]*))
     | (?P<super>[⁺⁻]?[{SUPERSCRIPTS}]+)
     | (?P<sub>[{SUBSCRIPTS}][{SUBSCRIPTS}₀-₉]*)
@@ -154,7 +154,8 @@ def read_numbered(text: str, match: re.Match[str]) -> Iterator[Token]:
 
 
 def read_number(_: str, match: re.Match[str]) -> Iterator[Token]:
-    yield Token(NUMBER, match["number"], Span(*match.span()))
+    r"""`1\mathrm{e}{-30}` is `1e-30`."""
+    yield Token(NUMBER, match["number"].replace(r"\mathrm{e}{", "e").rstrip("}"), Span(*match.span()))
 
 
 def read_super(text: str, match: re.Match[str]) -> Iterator[Token]:
