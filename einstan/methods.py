@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from .deadline import OutOfTime, within
 from .errors import EinstanError, MissingBackendError
 from .network import BUDGET, Labels, Network, Pairs, bits, components, connected_pairs, dynamic, neighbours
+from .refine import refined
 
 Linear = list[tuple[int, ...]]
 Optimize = Any  # a name of METHODS, a path, or a function (inputs, output, size_dict, memory_limit) -> path
@@ -218,13 +219,13 @@ def own(problem: Problem) -> Pairs:
 
 
 def heuristic(network: Network) -> Pairs:
-    """The better of greedy and, for no more than RANDOM_OPERANDS operands, random greedy."""
+    """The better of greedy and, for no more than RANDOM_OPERANDS operands, random greedy, with its parts refined."""
     terms = [frozenset(bits(labels)) for labels in network.labels]
     out, sizes = frozenset(bits(network.out)), dict(enumerate(network.size))
     found = [paths().greedy(terms, out, sizes)]
     if len(terms) <= RANDOM_OPERANDS:
         found.append(quietly(lambda: random_greedy(terms, out, sizes)))
-    return min((pairwise(path, len(terms)) for path in found), key=network.total)
+    return refined(network, min((pairwise(path, len(terms)) for path in found), key=network.total))
 
 
 def left_to_right(problem: Problem) -> Linear:

@@ -6,6 +6,7 @@ Letters: n operands, S and T sets of operands and m sets of labels, both as bit 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from functools import reduce
 from itertools import count
 from operator import or_
@@ -35,12 +36,17 @@ class Network:
         self.size = [max(1, sizes[label]) for label in number]
         self.labels = [mask(number[x] for x in own) for own in terms]
         self.out = mask(number[x] for x in out)
-        self.carriers = [0] * len(number)
-        for k, own in enumerate(self.labels):
-            for bit in bits(own):
-                self.carriers[bit] |= 1 << k
+        self.carriers = carriers(self.labels, len(number))
         self.volumes: dict[int, int] = {}
         self.limit = float("inf") if limit is None else limit
+        self.looked = 0  # pairs of sets that were looked at
+
+    def part(self, labels: list[int], out: int) -> Network:
+        """The network of intermediates with these labels, which make one with the labels `out`."""
+        found = copy(self)
+        found.labels, found.out, found.looked = labels, out, 0
+        found.carriers = carriers(labels, len(self.size))
+        return found
 
     def volume(self, m: int) -> int:
         """How many entries an array over the labels m has."""
@@ -80,6 +86,15 @@ class Network:
         return total
 
 
+def carriers(labels: Sequence[int], count: int) -> list[int]:
+    """For each label the operands that carry it."""
+    found = [0] * count
+    for k, own in enumerate(labels):
+        for bit in bits(own):
+            found[bit] |= 1 << k
+    return found
+
+
 def mask(bits: Iterator[int] | Sequence[int]) -> int:
     return reduce(or_, (1 << bit for bit in bits), 0)
 
@@ -105,6 +120,7 @@ def dynamic(network: Network) -> Pairs | None:
             pairs.append(pair)
             if len(pairs) > BUDGET:
                 return None
+    network.looked += len(pairs)
     pairs.sort(key=lambda pair: (pair[0] | pair[1]).bit_count())
     for s, t in pairs:
         left, right = best[s], best[t]

@@ -29,7 +29,7 @@ FLOORS = [
         "show.svg",
         "show.layered",
     ],
-    ["syntax.*", "ir", "methods", "limits", "subscripts", "show.chart", "show.graph"],
+    ["syntax.*", "ir", "refine", "limits", "subscripts", "show.chart", "show.graph"],
     [
         "show.text",
         "show.spelling",
@@ -37,6 +37,7 @@ FLOORS = [
         "prims.*",
         "rewrite",
         "numpy_paths",
+        "methods",
         "resize",
         "derive",
         "files",
