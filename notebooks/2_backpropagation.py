@@ -139,7 +139,7 @@ data[r"\hat{X}"] = np.eye(3)[rng.integers(0, 3, 11)]
 
 def verdict(derivative, form):
     """Whether the form is the derivative, on the data; or why it has no meaning."""
-    axes = derivative[derivative.rindex("_") + 1 :].strip("{}")  # the axes of the denominator: i,j
+    axes = derivative.split("_{")[-1].split("}")[0]  # of the denominator: i,j
     try:
         off = es.parse(rf"{NET} \\ \Delta_{{{axes}}} = {form} - {derivative}").run("Δ", **data)
     except es.EinstanError as error:
@@ -159,7 +159,7 @@ def judge(derivative, *forms):
 
 # %%
 judge(
-    r"\partial L / \partial Z^{(n)}_{i,j}",
+    r"\frac{\partial L}{\partial Z^{(n)}_{i,j}}",
     r"\frac{\partial L}{\partial X_{A,B}^{(n)}} \frac{\partial X_{A,B}^{(n)}}{\partial Z_{i,j}^{(n)}}",
     r"\frac{\partial L}{\partial X_{A,B}^{(n)}} \frac{\partial X_{A,B}^{(n)}}{\partial Z_{i,j}^{(n)}} \delta_{i,A}",
     r"\frac{\partial L}{\partial X_{i,B}^{(n)}} \frac{\partial X_{i,B}^{(n)}}{\partial Z_{i,j}^{(n)}}",
@@ -175,18 +175,18 @@ forms = [
     r"\frac{\partial L}{\partial Z_{i,B}^{(m)}} \frac{\partial Z_{i,B}^{(m)}}{\partial X_{i,j}^{(m-1)}}",
     r"\frac{\partial L}{\partial Z_{i,B}^{(m)}} W_{j,B}^{(m)}",
 ]
-judge(r"\partial L / \partial Z^{(m-1)}_{i,j}", *forms)
+judge(r"\frac{\partial L}{\partial Z^{(m-1)}_{i,j}}", *forms)
 
 # %% [markdown]
 # They are all the derivative by $X^{(m-1)}$. One factor is missing to $Z^{(m-1)}$, the derivative of the activation;
 # here that of tanh.
 
 # %%
-judge(r"\partial L / \partial X^{(m-1)}_{i,j}", *forms)
+judge(r"\frac{\partial L}{\partial X^{(m-1)}_{i,j}}", *forms)
 
 # %%
 judge(
-    r"\partial L / \partial Z^{(m-1)}_{i,j}",
+    r"\frac{\partial L}{\partial Z^{(m-1)}_{i,j}}",
     r"\frac{\partial L}{\partial Z_{i,B}^{(m)}} W_{j,B}^{(m)} \tanh'(Z_{i,j}^{(m-1)})",
 )
 
@@ -196,7 +196,7 @@ judge(
 
 # %%
 judge(
-    r"\partial L / \partial W^{(m)}_{i,j}",
+    r"\frac{\partial L}{\partial W^{(m)}_{i,j}}",
     r"\frac{\partial L}{\partial Z_{A,B}^{(m)}} \frac{\partial Z_{A,B}^{(m)}}{\partial W_{i,j}^{(m)}}",
     r"\frac{\partial L}{\partial Z_{A,B}^{(m)}} \frac{\partial Z_{A,B}^{(m)}}{\partial W_{i,j}^{(m)}} \delta_{j,B}",
     r"\frac{\partial L}{\partial Z_{A,j}^{(m)}} \frac{\partial Z_{A,j}^{(m)}}{\partial W_{i,j}^{(m)}}",
@@ -209,7 +209,7 @@ judge(
 
 # %%
 judge(
-    r"\partial L / \partial b^{(m)}_{i}",
+    r"\frac{\partial L}{\partial b^{(m)}_{i}}",
     r"\frac{\partial L}{\partial Z_{A,B}^{(m)}} \frac{\partial Z_{A,B}^{(m)}}{\partial b_{i}^{(m)}}",
     r"\frac{\partial L}{\partial Z_{A,B}^{(m)}} \frac{\partial Z_{A,B}^{(m)}}{\partial b_{i}^{(m)}} \delta_{i,B}",
     r"\frac{\partial L}{\partial Z_{A,j}^{(m)}} \frac{\partial Z_{A,i}^{(m)}}{\partial b_{i}^{(m)}}",

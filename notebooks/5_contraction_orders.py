@@ -178,14 +178,16 @@ print(f"{orders.gain:.2f} times as many flops, were the loss and each gradient o
 # %%
 shapes = {"Q": "td", "K": "sd", "u": "d", "V": "sf", "P": "fe", "Y": "te"}
 data = {name: rng.normal(size=[sizes[x] for x in axes]) for name, axes in shapes.items()}
-by_auto, by_naive = (attention.grad("L", wrt=wrt).compile(optimize=method)(data) for method in ("auto", "naive"))
+gradient = attention.grad("L", wrt=wrt)
+by_auto, by_naive = (gradient.compile(optimize=method)(data) for method in ("auto", "naive"))
 assert all(np.allclose(by_auto[name], by_naive[name]) for name in wrt)
 
 # %% [markdown]
 # ## Time
 #
 # Flops are not seconds. With `measure=True` every order is run; equal orders are run once. The numbers below are
-# those of the machine that made this page; yours differ. A star marks the best of a column.
+# those of the machine that made this page; yours differ. The best of each column
+# is marked.
 
 # %% tags=["machine"]
 big = {"b": 16, "g": 8, "k": 256, "d": 128}
@@ -208,8 +210,10 @@ except es.EinstanError as error:
 #
 # The same tables, with a bar that shows how far it is, for a contraction or for a file with a program in it:
 #
-#     einstan path "bgk,bkd,bk->bgd" --sizes b=8,g=4,k=256,d=64 einstan path attention.ein --of L --wrt Q,K,u,V,P
-# --sizes t=64,s=256
+# ```
+# einstan path "bgk,bkd,bk->bgd" --sizes b=8,g=4,k=256,d=64
+# einstan path attention.ein --of L --wrt Q,K,u,V,P --sizes t=64,s=256
+# ```
 #
 # ## Exercises
 #
