@@ -22,10 +22,9 @@ format: .venv/.installed ## what `make check` can repair by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.installed ## peers side by side; run it on an otherwise idle machine
+bench: .venv/.installed ## peers side by side, ten minutes on an otherwise idle machine; writes benchmarks/RESULTS.md
 	$(BIN)/python -m pip install --quiet -e ".[bench]"
-	$(BIN)/python -m benchmarks gradients
-	$(BIN)/python -m benchmarks growth
+	$(BIN)/python -m benchmarks results
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -131,8 +131,8 @@ def rows(case: str, found: dict[str, list[float]]) -> Iterator[dict[str, Any]]:
 
 def tables(settings: Settings) -> Iterator[Table]:
     """A table for each case. A small net first: imports and first-time tables are not a case's cost."""
-    peers.set_up(settings.threads, "float32")
     present, notes = peers.taking_part(CANDIDATES, settings)
+    peers.set_up(present, settings.threads, "float32")
     for candidate in present:
         progress.show(0, f"{candidate.name} starts")
         times(candidate, layers(1), 1)

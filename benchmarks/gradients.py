@@ -150,8 +150,8 @@ def ratio(seconds: float, other: float | None) -> float | None:
 
 def tables(settings: Settings) -> Iterator[Table]:
     """A table for each case."""
-    peers.set_up(settings.threads, settings.dtype)
     present, notes = peers.taking_part(CANDIDATES, settings)
+    peers.set_up(present, settings.threads, settings.dtype)
     cases = [case for case in CASES if settings.wants(case.name)]
     for n, case in enumerate(cases):
         progress.show(n / len(cases), case.name)

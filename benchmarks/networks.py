@@ -7,7 +7,7 @@ it is not in the output; a label may stand in more than two operands.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -103,11 +103,14 @@ def regular(nodes: int, bond: int, degree: int = 3) -> Network:
             return graph(nodes, sorted(edges), bond)
 
 
-def connected(nodes: int, edges: set[tuple[int, int]]) -> bool:
-    reached = {0}
-    for _ in range(nodes):
-        reached |= {b for edge in edges for b in edge if reached & set(edge)}
-    return len(reached) == nodes
+def connected(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
+    reached, before = {0}, 0
+    while len(reached) > before:
+        before = len(reached)
+        for edge in sorted(edges):
+            if reached & set(edge):
+                reached |= set(edge)
+    return before == nodes
 
 
 def hyperedges(operands: int, labels: int) -> Network:

@@ -198,7 +198,7 @@ MODEL_COLUMNS = (
     ("peak_mb", "peak MB", ".3g"),
     ("planning_ms", "planning ms", ".3g"),
     ("run_ms", "run ms", ".3g"),
-    ("method", "methods", "s"),
+    ("methods", "methods", "s"),
 )
 
 
@@ -210,12 +210,12 @@ def model_rows(case: str, table: OrderTable) -> Iterator[Row]:
     apart = sum(output.flops for output in table.alone)
     for (flops, *_), rows in same.items():
         methods = ", ".join(row["method"] for row in rows) if len(same) > 1 else "all"
-        yield rows[0] | {"method": methods, "apart": apart / flops if flops and apart else None}
+        yield rows[0] | {"methods": methods, "apart": apart / flops if flops and apart else None}
 
 
 def tables(settings: Settings) -> Iterator[Table]:
     """For a network its orders, and its engines where it is run; then all models, each in its joint orders."""
-    peers.set_up(settings.threads, settings.dtype)
+    peers.set_up(peers.taking_part(ENGINES, settings)[0], settings.threads, settings.dtype)
     wanted = [case for case in networks.CASES if settings.wants(case.name)]
     programs = [case for case in models.CASES if settings.wants(case.name)]
     total = len(wanted) + len(programs)

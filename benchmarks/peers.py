@@ -125,18 +125,6 @@ def autograd(loss: Loss, wrt: Sequence[str], a: Mapping[str, np.ndarray]) -> Cal
 # ---------------------------------------------------------------- what they need
 
 
-def set_up(threads: int, dtype: str) -> None:
-    """The threads and the precision of the frameworks that have a switch for it."""
-    if find_spec("torch"):
-        import torch
-
-        torch.set_num_threads(threads)
-    if find_spec("jax"):
-        import jax
-
-        jax.config.update("jax_enable_x64", dtype == "float64")
-
-
 class Named(Protocol):
     """A row of a table of candidates."""
 
@@ -162,6 +150,19 @@ def reason_against(candidate: Named) -> str | None:
     if find_spec(candidate.package) is None:
         return f"{candidate.package} is not installed"
     return missing_compiler() if candidate.name == "torch-compile" else None
+
+
+def set_up(present: Iterable[Named], threads: int, dtype: str) -> None:
+    """The threads and the precision of the frameworks that take part and have a switch for it."""
+    packages = {c.package for c in present}
+    if "torch" in packages:
+        import torch
+
+        torch.set_num_threads(threads)
+    if "jax" in packages:
+        import jax
+
+        jax.config.update("jax_enable_x64", dtype == "float64")
 
 
 def missing_compiler() -> str | None:
