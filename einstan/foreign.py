@@ -1,7 +1,8 @@
 """foreign: arrays of other libraries, which are not moved to numpy unasked.
 
-They live on devices, are traced for a gradient, or are yet to be computed: what a numpy array of them loses is the
-reason to have them. Arrays of libraries that are not named here are read as numpy reads them.
+They live on devices, are traced for a gradient, are yet to be computed, or have units: what a numpy array of them loses
+is the reason to have them. They are known by their library, or by doing numpy's functions in a way of their own. All
+others are read as numpy reads them.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ def check_backend(backend: str | None, arrays: Sequence[Any]) -> None:
     if backend not in BACKENDS:
         raise MissingBackendError(f"The backend {backend!r:.60} is not built yet.", 'Write backend="numpy".')
     for n, x in enumerate(arrays, 1):
-        if type(x) is not np.ndarray and (library := library_of(type(x))) in LIBRARIES:
+        if type(x) is not np.ndarray and (library := foreign_library(type(x))) is not None:
             raise MissingBackendError(
                 f"Operand {n} is an array of {library}, and that backend is not built yet.",
-                "Make it a numpy array, if no gradient or device is lost by that.",
+                "Make it a numpy array, if no gradient, device or unit is lost by that.",
             )
 
 
-def library_of(kind: type) -> str:
-    """The library that a class comes from, or whose array it is made of."""
+def foreign_library(kind: type) -> str | None:
+    """The library that a class of arrays comes from, or is made of; None for what numpy may read."""
     names = [base.__module__.partition(".")[0] for base in kind.__mro__]
-    return next((name for name in names if name in LIBRARIES), names[0])
+    own = getattr(kind, "__array_function__", np.ndarray.__array_function__)
+    return names[0] if own is not np.ndarray.__array_function__ else next((x for x in names if x in LIBRARIES), None)

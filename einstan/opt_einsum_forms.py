@@ -16,10 +16,12 @@ import numpy as np
 
 from .arrays import Array
 from .errors import EinstanError, EinstanShapeError, EinstanTypeError
+from .expr import Expr
 from .foreign import check_backend
 from .methods import Linear, is_path, linear_path, method_of, steps_of
 from .numpy_forms import asked, general, plain, quick
 from .path_info import PathInfo, path_info
+from .programs import Derived, Program
 from .reusable import ContractExpression
 from .stepwise import Steps, numbered
 from .subscripts import FIRST_LETTER, ArrayShape, Form, Subscripts, any_hashable, read, split
@@ -79,12 +81,16 @@ def contract_path(
     optimize: Any = True,
     memory_limit: Any = None,
     shapes: bool = False,
-) -> tuple[Linear, PathInfo]:
+    **compared: Any,
+) -> Any:
     """The order in which contract multiplies, and what it costs; nothing is computed. The arguments are contract's.
 
     A path says for each step which places of the list of operands are taken; their product goes to the list's end.
     With `shapes=True` shapes stand in the place of arrays. Of arrays the shape alone is looked at, so those of any
     library will do. `use_blas=False` leaves the BLAS routines out of the table.
+
+    Of an expression, a program or a derivative, `contract_path(p, of=, wrt=, sizes=, ..)` is the OrderTable of what
+    each method makes of it; `contraction_orders.compare` says what may be given.
 
     >>> path, info = contract_path("ij,jk,kl->il", (10, 20), (20, 30), (30, 40), shapes=True)
     >>> path, info.opt_cost, info.scale_list
@@ -103,6 +109,13 @@ def contract_path(
        3           GEMM              jk,ij->ki                             kl,ki->il
        3           GEMM              ki,kl->il                                il->il
     """
+    if isinstance(subscripts, Expr | Program | Derived):
+        from .contraction_orders import compare
+
+        compared |= {"optimize": "all" if optimize is True else optimize, "memory_limit": memory_limit}
+        return compare(subscripts, *operands, **compared)
+    if compared:
+        raise TypeError(f"contract_path() got an unexpected keyword argument {next(iter(compared))!r}")
     form, given = split((subscripts, *operands), any_hashable)
     repair = "Leave out shapes=True, or give its shape."
     found = [given_shape(n, x, repair) if shapes else shape_of(n, x) for n, x in enumerate(given, 1)]

@@ -42,6 +42,7 @@ class ContractExpression:
         self._folded: dict[DType, dict[int, Array]] = {}
         self._lock = threading.Lock()
         self._bound = lru_cache(KEPT)(self._bind)
+        self._situation = lru_cache(KEPT)(self._settle)
 
     @property
     def contraction_list(self) -> list[Step]:
@@ -87,7 +88,7 @@ class ContractExpression:
         steps, held, options = self._situation(signatures, options)
         return steps.compute(list(filled(held, arrays)), out, options)
 
-    def _situation(self, signatures: tuple[Signature, ...], options: Options) -> Situation:
+    def _settle(self, signatures: tuple[Signature, ...], options: Options) -> Situation:
         """What is left to do for arrays of these shapes and dtypes: all sizes are checked, constants are computed."""
         given = iter(signatures)
         held = [self.constants.get(k) for k in range(self.num_args + len(self.constants))]

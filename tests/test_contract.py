@@ -221,6 +221,33 @@ def test_arrays_of_other_libraries_are_refused_and_their_paths_are_found(library
     assert es.contract_path("ab,bc", x, B)[0] == [(0, 1)]
 
 
+class Length(np.ndarray[Any, Any]):
+    """An array with a unit, which numpy's functions keep."""
+
+    def __array_function__(self, *arguments: Any) -> Any:
+        raise AssertionError("numpy is not asked")
+
+
+def test_arrays_with_numpys_functions_of_their_own_are_refused() -> None:
+    for x in (A.view(Length), type("Tensor", (type("Tensor", (Foreign,), {"__module__": "torch"}),), {})()):
+        with pytest.raises(es.MissingBackendError, match="Operand 1 is an array of"):
+            es.contract("ab,bc", x, B)
+
+
+def test_what_numpy_reads_is_read() -> None:
+    class Held:
+        """As of h5py or pandas."""
+
+        shape, dtype = A.shape, A.dtype
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return A
+
+    for x in (Held(), A.tolist(), np.asmatrix(A), np.asfortranarray(A), A[::1]):
+        same(es.contract("ab,bc", x, B), A @ B)
+        same(es.contract_expression("ab,bc", (2, 3), B, constants=[1])(x), A @ B)
+
+
 @pytest.mark.parametrize("backend", ["torch", "jax", "object", "nonsense"])
 def test_backends_that_are_not_built(backend: str) -> None:
     with pytest.raises(es.MissingBackendError, match=backend):
@@ -272,6 +299,17 @@ def test_a_function_is_an_optimizer() -> None:
     same(es.contract("ab,bc,cd->ad", A, B, C, optimize=optimizer, memory_limit=50), A @ B @ C)
     assert es.contract_path("ab,bc,cd->ad", A, B, C, optimize=optimizer)[0] == [(0, 1), (0, 1)]
     assert seen[0] == (3, 2, [2, 3, 5, 7], 50) and seen[-1][-1] is None
+
+
+def test_the_path_of_a_program_is_a_table_of_methods() -> None:
+    p = es.parse("L = X[B,K] W[K,J] V[J] X[B,M] W[M,N] V[N]")
+    sizes = {"b": 5, "k": 3, "j": 2}
+    table = es.contract_path(p, of="L", wrt=["W", "V"], sizes=sizes, measure=False)
+    assert {"auto", "naive", "greedy"} <= {row.name for row in table}
+    assert table["auto"].flops <= table["naive"].flops
+    for subject in (p["L"], p.grad("L", wrt="W")):
+        one = es.contract_path(subject, sizes=sizes, measure=False, optimize="greedy")
+        assert [row.name for row in one] == ["greedy"]
 
 
 LIMITS = [(None, None), (-1, None), (35, 35), (Decimal(35), 35), (35.0, 35), ("max_input", 77)]
