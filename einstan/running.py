@@ -23,6 +23,7 @@ from .plan import Plan, Value
 Key = tuple[tuple[tuple[int, ...], DType], ...]
 
 LARGE: Final = 1 << 18  # bytes from which on a result's memory is worth using again
+TWICE: Final = 1 << 26  # bytes up to which two such results are kept
 PROBE: Final = [np.empty(0)]
 UNSHARED: Final = getrefcount(PROBE[0])  # of an array that only a list holds
 COUNTS_REFERENCES: Final = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -77,7 +78,7 @@ class Bound:
             held = self.pool.pop()
         except IndexError:
             held = Workspace(
-                quiet_context(), functions.workspace(), [None] * len(self.distinct) if self.large else None
+                quiet_context(), functions.workspace(), [[None, None] for _ in self.distinct] if self.large else None
             )
         if self.pick is not None:
             values = [values[n] for n in self.pick]
@@ -112,25 +113,35 @@ class Bound:
 
 
 class Workspace:
-    """What one call at a time uses: arrays, numpy's error state, and the large results of the last call.
+    """What one call at a time uses: arrays, numpy's error state, and the large results of the last two calls.
 
-    A large array costs a page fault for every 4 kB. `kept` holds the results of the last call; one that
-    nobody else holds is handed out again, which no caller can tell from a fresh one.
+    A large array costs a page fault for every 4 kB. `kept` holds two arrays for each result, the last one first; one
+    that nobody else holds is handed out again, which no caller can tell from a fresh one. Two, because in
+    `x = kernel(...)` the old x lives until the new one is there.
     """
 
     __slots__ = ("arrays", "context", "kept")
 
-    def __init__(self, context: Context, arrays: tuple[Any, ...], kept: list[Any] | None) -> None:
+    def __init__(self, context: Context, arrays: tuple[Any, ...], kept: list[list[Any]] | None) -> None:
         self.context, self.arrays, self.kept = context, arrays, kept
 
     def recycled(self, values: Sequence[Value]) -> tuple[Any, ...]:
         """An array for each result, of those that were dropped where possible."""
-        kept = self.kept
-        assert kept is not None
-        for n, v in enumerate(values):
-            if v.nbytes < LARGE or getrefcount(kept[n]) > UNSHARED or not as_made(kept[n], v):
-                kept[n] = np.empty(v.shape, v.dtype)
-        return tuple(kept)
+        assert self.kept is not None
+        return tuple([again(own, v) for own, v in zip(self.kept, values, strict=True)])
+
+
+def again(own: list[Any], v: Value) -> Array:
+    """One of two arrays if nobody else holds it, else a fresh one; it stands first then."""
+    if v.nbytes < LARGE:
+        return np.empty(v.shape, v.dtype)
+    if getrefcount(own[0]) > UNSHARED or not as_made(own[0], v):
+        if getrefcount(own[1]) > UNSHARED or not as_made(own[1], v):
+            own[1] = np.empty(v.shape, v.dtype)
+        own.reverse()
+        if v.nbytes > TWICE:
+            own[1] = None
+    return own[0]  # type: ignore[no-any-return]
 
 
 def as_made(a: Array | None, v: Value) -> bool:
