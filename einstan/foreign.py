@@ -29,7 +29,7 @@ def check_backend(backend: str | None, arrays: Sequence[Any]) -> None:
     einstan.errors.MissingBackendError: The backend 'torch' is not built yet.
     Write backend="numpy".
     """
-    if backend not in BACKENDS:
+    if backend not in BACKENDS and not (backend == "object" and all(np.asarray(x).dtype == object for x in arrays)):
         raise MissingBackendError(f"The backend {backend!r:.60} is not built yet.", 'Write backend="numpy".')
     for n, x in enumerate(arrays, 1):
         if type(x) is not np.ndarray and (library := foreign_library(type(x))) is not None:

@@ -8,6 +8,7 @@ import random
 import threading
 import tracemalloc
 from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -246,6 +247,17 @@ def test_what_numpy_reads_is_read() -> None:
     for x in (Held(), A.tolist(), np.asmatrix(A), np.asfortranarray(A), A[::1]):
         same(es.contract("ab,bc", x, B), A @ B)
         same(es.contract_expression("ab,bc", (2, 3), B, constants=[1])(x), A @ B)
+
+
+@pytest.mark.parametrize("backend", ["auto", "object"])
+def test_arrays_of_objects(backend: str) -> None:
+    a, b, c = (np.vectorize(lambda x: Fraction(int(9 * x), 7), otypes=[object])(x) for x in (A, B, C))
+    expected = a.dot(b).dot(c)
+    for optimize in ("auto", "greedy", False, [(0, 1), (0, 1)]):
+        found = es.contract("ab,bc,cd->ad", a, b, c, optimize=optimize, backend=backend)
+        assert found.dtype == object and (found == expected).all()
+    expression = es.contract_expression("ab,bc,cd->ad", a, b, (5, 7), constants=[0, 1])
+    assert (expression(c, backend=backend) == expected).all()
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax", "object", "nonsense"])
