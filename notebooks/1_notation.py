@@ -160,6 +160,12 @@ print(p.inputs)
 print(p.names)
 p
 
+# %% [markdown]
+# As a picture: what goes where, and along which indices. A summed index is marked on both wires.
+
+# %%
+p.svg()
+
 # %%
 arrays = {"X": X, "W": W, "c": c, "T": np.zeros((5, 2))}
 float(p.run("L", **arrays).round(6)), float((np.tanh(X @ W + c) ** 2).sum().round(6))
@@ -212,6 +218,9 @@ print(g)
 
 # %%
 g
+
+# %%
+g.svg()
 
 # %% [markdown]
 # `∂L/∂W[k,j]` is a tensor with the axes of `W`. The chain rule is a product like any other: in `X[B,k] ∂L/∂Z[B,j]`

@@ -333,6 +333,12 @@ value, slopes = kernel(far)
 print(value.round(3), np.isfinite(slopes["U"]).all())
 
 # %% [markdown]
+# All of it as a picture: each box is a step of the plan, the darker the more of the flops are its own.
+
+# %%
+kernel.svg()
+
+# %% [markdown]
 # ## Exercise, done in full: a new function
 #
 # Say you need softsign, $x / (1 + |x|)$, with the derivative $1 / (1 + |x|)^2$. A function is a row in a few tables,

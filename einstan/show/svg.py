@@ -43,7 +43,8 @@ def document(width: float, height: float, title: str, shapes: Iterable[str]) -> 
     size = {"width": width, "height": height, "viewBox": f"0 0 {number(width)} {number(height)}"}
     paper = rect(0, 0, width, height, fill=PAPER, rx=6)
     head = element("title", {}, plain(title))
-    root = {"xmlns": "http://www.w3.org/2000/svg", **size, "role": "img", "font-family": SANS, "fill": INK}
+    fits = {"style": "max-width:100%;height:auto"}  # a narrow page shows it smaller
+    root = {"xmlns": "http://www.w3.org/2000/svg", **size, **fits, "role": "img", "font-family": SANS, "fill": INK}
     return Picture(element("svg", root, "\n".join(["", head, paper, *shapes, ""])))
 
 
