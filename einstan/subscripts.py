@@ -175,7 +175,7 @@ def in_text(source: str) -> Written:
 
 
 def is_letter(c: str) -> bool:
-    return c.isalnum() or (ord(c) >= FIRST_LETTER and not c.isspace())
+    return c.isalnum() or ord(c) >= FIRST_LETTER
 
 
 def unknown(source: str, c: str, span: Span, after_arrow: bool) -> EinstanSyntaxError:
