@@ -108,8 +108,8 @@ except es.EinstanError as error:
 #
 # From here on there are no letters. A node has axes with positions, and there are six kinds: `Input`, `Name`,
 # `Const`, `Einsum` (any product, sum, transpose, diagonal), `Add` (terms with coefficients), `Call` (a primitive). An
-# index is a number inside one `Einsum`, and nothing outside of it. This is the right side of `z`, its operands below
-# it:
+# index is a number inside one `Einsum`, and nothing outside of it. This is the right side of `z`: the numbers of the
+# axes of each operand, then those of the result; its shape; its digest, and those of its operands, which follow below.
 
 # %%
 program.bodies["z"]

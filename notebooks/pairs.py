@@ -2,11 +2,12 @@
 
 Laws: a notebook is its source, cell by cell, and what a fresh kernel shows for it; it holds no times, no paths, nothing
 that a second run would make otherwise, but for the outputs of cells with the tag `machine`, which are not compared. Of
-what has several forms one is kept (viewers choose differently), and the text.
+what has several forms one is kept (viewers choose differently), and the text. Pictures are compared by their words.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -99,4 +100,11 @@ def shown(cell: Notebook) -> str:
 
 
 def forms(output: Notebook) -> list[str]:
-    return [output.text] if "text" in output else [f"{kind}: {data}" for kind, data in sorted(output.data.items())]
+    return (
+        [output.text] if "text" in output else [f"{kind}: {said(data)}" for kind, data in sorted(output.data.items())]
+    )
+
+
+def said(data: str) -> str:
+    """The text; of a picture what is written in it, wherever it stands."""
+    return " | ".join(sorted(re.findall(r">([^<]*\S[^<]*)<", data))) if data.startswith("<svg") else data
