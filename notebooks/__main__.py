@@ -26,14 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     different = 0
     for source in chosen(options.names):
-        fresh = pairs.executed(source)
-        found = list(pairs.differences(fresh, pairs.kept(source)))
+        fresh, old = pairs.executed(source), pairs.kept(source)
+        found = list(pairs.differences(fresh, old))
         different += len(found)
         print(f"{source.stem}: {len(fresh.cells)} cells, {len(found)} of them new or changed", flush=True)
         if options.check:
             print("".join(f"{difference}\n" for difference in found), end="")
         else:
-            pairs.path(source).write_text(pairs.text(fresh), encoding="utf-8")
+            pairs.path(source).write_text(pairs.text(pairs.with_old_times(fresh, old)), encoding="utf-8")
     return int(options.check and different > 0)
 
 

@@ -81,12 +81,31 @@ def kept(source: Path) -> Notebook:
     return nbformat.read(path(source), as_version=nbformat.NO_CONVERT)
 
 
+def with_old_times(fresh: Notebook, old: Notebook) -> Notebook:
+    """The notebook with what the old one shows for cells that depend on the machine: a second run changes nothing."""
+    known = {cell.source: cell.outputs for cell in old.cells if is_of_the_machine(cell)}
+    cells = [
+        c | {"outputs": renumbered(known.get(c.source, c.outputs), c)} if is_of_the_machine(c) else c
+        for c in fresh.cells
+    ]
+    return nbformat.from_dict(fresh | {"cells": cells})
+
+
+def renumbered(shown: list[Notebook], cell: Notebook) -> list[Notebook]:
+    """Outputs as those of the cell."""
+    return [one | {"execution_count": cell.execution_count} if "execution_count" in one else one for one in shown]
+
+
+def is_of_the_machine(cell: Notebook) -> bool:
+    return MACHINE in cell.metadata.get("tags", ())
+
+
 def differences(fresh: Notebook, old: Notebook) -> Iterator[str]:
     """One text for each cell whose source, or whose output where it is compared, is another one."""
     for n, (new, was) in enumerate(zip_longest(fresh.cells, old.cells)):
         if new is None or was is None or content(new) != content(was):
             yield f"cell {n} is not as it was written down:\n{(new or was).source}"
-        elif MACHINE not in new.metadata.get("tags", ()) and shown(new) != shown(was):
+        elif not is_of_the_machine(new) and shown(new) != shown(was):
             yield f"cell {n} shows something else:\n{new.source}\n--- before\n{shown(was)}\n--- now\n{shown(new)}"
 
 
