@@ -314,3 +314,57 @@ def logistic(a: Arrays) -> Call:
         return value, {"w": dw, "c": e.sum()}
 
     return call
+
+
+# ---------------------------------------------------------------- matrix product states
+
+
+def sites_of(a: Arrays, sites: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The tensors of both states as (left, physical, right); the ends get an axis of size 1."""
+    found = [[a[f"{name}{k}"] for k in range(sites)] for name in "UV"]
+    for state in found:
+        state[0], state[-1] = state[0][None], state[-1][..., None]
+    return list(zip(*found, strict=True))
+
+
+def mps(a: Arrays, sites: int) -> Call:
+    """From left to right, and back."""
+    grads = {name: np.empty_like(array) for name, array in a.items()}
+    steps = []
+    one = e = np.ones((1, 1), a["U0"].dtype)
+    for tensors, cotangents in zip(sites_of(a, sites), sites_of(grads, sites), strict=True):
+        forward, back, e = mps_site(e, *tensors, *cotangents)
+        steps.append((forward, back))
+
+    def call() -> tuple[Any, dict[str, np.ndarray]]:
+        for forward, _ in steps:
+            forward()
+        d = one
+        for _, back in reversed(steps):
+            d = back(d)
+        return e[0, 0], grads
+
+    return call
+
+
+def mps_site(
+    e: np.ndarray, u: np.ndarray, v: np.ndarray, du: np.ndarray, dv: np.ndarray
+) -> tuple[Callable[[], None], Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """t = eᵀ U, then e' = tᵀ V; `back` takes the cotangent of e' to that of e. e' is the third result."""
+    left, _, right = u.shape
+    t, dt, de, after = np.empty_like(u), np.empty_like(u), np.empty_like(e), np.empty((right, right), u.dtype)
+    u, du, t_wide, dt_wide = (x.reshape(left, -1) for x in (u, du, t, dt))
+    v, dv, t_tall, dt_tall = (x.reshape(-1, right) for x in (v, dv, t, dt))
+
+    def forward() -> None:
+        np.dot(e.T, u, out=t_wide)
+        np.dot(t_tall.T, v, out=after)
+
+    def back(d: np.ndarray) -> np.ndarray:
+        np.dot(t_tall, d, out=dv)
+        np.dot(v, d.T, out=dt_tall)
+        np.dot(e, dt_wide, out=du)
+        np.dot(u, dt_wide.T, out=de)
+        return de
+
+    return forward, back, after

@@ -64,12 +64,16 @@ def by_peer(maker: Callable[[Any, Sequence[str], Arrays], Call]) -> Callable[[Mo
 
 @dataclass(frozen=True)
 class Candidate:
-    """`role`: the floor; the hand-written one; ourselves; a peer; or fused, a peer's special function of this model."""
+    """`role`: the floor; the hand-written one; ourselves; a peer; or fused, a peer's special function of this model.
+
+    `most` is how many inputs are given to a candidate that compiles for minutes.
+    """
 
     name: str
     package: str
     role: str
     make: Callable[[Model, Arrays], Call]
+    most: int = 1_000_000
 
 
 CANDIDATES = (
@@ -79,7 +83,7 @@ CANDIDATES = (
     Candidate("einstan-into", "einstan", "ours", einstan_into),
     Candidate("jax", "jax", "peer", by_peer(peers.jax_jit)),
     Candidate("torch", "torch", "peer", by_peer(peers.torch_eager)),
-    Candidate("torch-compile", "torch", "peer", by_peer(peers.torch_compiled)),
+    Candidate("torch-compile", "torch", "peer", by_peer(peers.torch_compiled), most=100),
     Candidate("torch-fused", "torch", "fused", fused),
     Candidate("autograd", "autograd", "peer", by_peer(peers.autograd)),
 )
@@ -87,7 +91,8 @@ CANDIDATES = (
 
 def takes_part(candidate: Candidate, model: Model) -> bool:
     """Whether there is such a thing for the model."""
-    return {"floor": model.products, "fused": model.fused}.get(candidate.role, model.loss) is not None
+    there_is = {"floor": model.products, "fused": model.fused}.get(candidate.role, model.loss) is not None
+    return there_is and len(model.shapes) <= candidate.most
 
 
 # ---------------------------------------------------------------- the same numbers, then the times

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,10 @@ class Model:
 
 
 def scale(name: str, shape: tuple[int, ...]) -> float:
-    return 1 / sqrt(max(shape)) if name[0] in "UVWw" else 1.0
+    """Of an array's entries: a sum over all sites of two matrix product states keeps its size too."""
+    if name[0] not in "UVWw":
+        return 1.0
+    return prod(shape) ** -0.25 if len(shape) > 2 else max(shape) ** -0.5
 
 
 def squares(r: Any) -> Any:
@@ -281,6 +284,39 @@ def logistic_loss(xp: Any, a: Any) -> Any:
     return xp.softplus(z).sum() - a["y"] @ z
 
 
+# ---------------------------------------------------------------- matrix product states
+
+
+def mps(sites: int, bond: int, physical: int) -> Model:
+    """The inner product of two matrix product states U and V; gradients in all tensors.
+
+    It has no floor: there is no order of the products that all have to take.
+    """
+    factors, shapes = [], Shapes()
+    for k in range(sites):
+        ends = [n for n in (k - 1, k) if 0 <= n < sites - 1]  # the bonds to both sides
+        left, right = (bond,) * (k > 0), (bond,) * (k < sites - 1)
+        for name, chain in (("U", "A"), ("V", "B")):
+            before, after = ([f"{chain}{n}" for n in ends if n == side] for side in (k - 1, k))
+            factors.append(f"{name}{k}[{','.join([*before, f'P{k}', *after])}]")
+            shapes[f"{name}{k}"] = (*left, physical, *right)
+    return Model(
+        text="L = " + " ".join(factors),
+        shapes=shapes,
+        data=(),
+        loss=partial(mps_loss, sites),
+        by_hand=partial(by_hand.mps, sites=sites),
+    )
+
+
+def mps_loss(sites: int, xp: Any, a: Any) -> Any:
+    """From left to right: `e` has an axis of each state."""
+    e = xp.einsum("pa,pb->ab", a["U0"], a["V0"])
+    for k in range(1, sites - 1):
+        e = xp.einsum("bpc,bpd->cd", xp.einsum("ab,apc->bpc", e, a[f"U{k}"]), a[f"V{k}"])
+    return (xp.einsum("ab,ap->bp", e, a[f"U{sites - 1}"]) * a[f"V{sites - 1}"]).sum()
+
+
 # ---------------------------------------------------------------- the table
 
 
@@ -319,5 +355,6 @@ CASES = (
     ),
     Case("attention", "attention, batch 8, 128 × 64, one head", attention, (8, 128, 128, 64), (2, 3, 5, 7)),
     Case("layer-norm", "layer norm 256 × 1024 from primitives", layer_norm, (256, 1024), (3, 5)),
+    Case("mps", "inner product of matrix product states, 200 sites, bond 32", mps, (200, 32, 2), (4, 5, 3)),
     Case("logistic", "logistic regression 1000 × 2000", logistic, (1000, 2000), (5, 3)),
 )

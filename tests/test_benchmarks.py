@@ -65,6 +65,15 @@ def test_candidates_agree(case: models.Case) -> None:
             checking.right_slope(name, model, call(), model.arrays("float64"), 1e-11)
 
 
+@pytest.mark.slow
+def test_torch_compile_agrees() -> None:
+    """Twice: what was compiled for one model is forgotten for the next."""
+    pytest.importorskip("torch")
+    compiled = [c for c in peers.taking_part(gradients.CANDIDATES, EVERYONE)[0] if c.name == "torch-compile"]
+    for case in models.CASES[:2] if compiled else ():
+        assert gradients.calls_of(case.small_model(), compiled, "float64")
+
+
 @pytest.mark.parametrize("case", models.CASES, ids=lambda case: case.name)
 def test_float32_stays(case: models.Case) -> None:
     value, grads = case.small_model().by_hand(case.small_model().arrays("float32"))()
