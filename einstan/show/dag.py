@@ -17,7 +17,7 @@ from ..syntax.checked import Checked
 from ..syntax.roster import names_in
 from ..syntax.scope import Scope
 from . import text
-from .graph import Box, Hole, Row, Text, Wire, again, draw, sketch
+from .graph import Box, Hole, Row, Text, Wire, again, draw, row_text, sketch
 from .svg import Picture, shortened
 
 OPERATIONS: Final = 150  # more are drawn as one box a statement
@@ -31,22 +31,24 @@ Named = ast.Tensor | ast.Derivative
 
 def picture(checked: Checked, statements: Sequence[ast.Statement]) -> Picture:
     """The drawing of those statements of a checked program that define or claim something."""
+    boxes, wires, note = graph_of(checked, statements)
+    names = ", ".join(row_text(box.name) for box in boxes if box.name)
+    return draw(sketch(boxes, wires), f"The expression graph of {shortened(names, 80) or 'no statement'}", note=note)
+
+
+def graph_of(checked: Checked, statements: Sequence[ast.Statement]) -> tuple[list[Box], list[Wire], str]:
+    """The boxes and the wires, and what is left out."""
     lines = list(lines_of(checked, statements))
     shown = lines[:STATEMENTS]
     graph = operations(checked, shown)
+    inputs = checked.inputs if statements is checked.module.statements else ()
     if len(graph.boxes) + len(graph.read) > OPERATIONS:
-        graph = summaries(checked, shown)
-    inputs = checked.inputs if statements is checked.module.statements and len(shown) == len(lines) else ()
+        graph, inputs = summaries(checked, shown), ()
     boxes, wires = graph.joined(inputs)
     called = {n: box.name or box.rows[0] for n, box in enumerate(boxes) if box.name or box.kind == "input"}
     left = len(lines) - len(shown)
     note = f"{left:,} of {len(lines):,} statements are left out." if left else ""
-    names = ", ".join(line.name for line in shown)
-    return draw(
-        sketch(*again(boxes, wires, called)),
-        f"The expression graph of {shortened(names, 80) or 'no statement'}",
-        note=note,
-    )
+    return *again(boxes, wires, called), note
 
 
 # -------------------------------------------------------------------- what is drawn

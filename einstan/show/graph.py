@@ -68,6 +68,11 @@ class Hole(NamedTuple):
 Row = tuple[Text | Hole, ...]
 
 
+def row_text(row: Row) -> str:
+    """A row as plain text."""
+    return "".join(piece.text if isinstance(piece, Text) else "•" for piece in row)
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """Rows of text, the name at the foot if it has one, and one of the LOOKS."""

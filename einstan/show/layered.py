@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 
 TRUNK: Final = 10.0  # the width kept for a wire that passes a layer
 APART: Final = 22.0  # between boxes
-SWEEPS, ROUNDS = 10, 12  # to reduce crossings; to balance coordinates
+SWEEPS, ROUNDS = 10, 24  # to reduce crossings; to balance coordinates
 STRAIGHT: Final = 4.0  # how much more a trunk wants to be straight than a wire between boxes
+MIDDLE: Final = 0.03  # how much everything wants to the middle of the picture, so that long chains stay upright
 WIDE: Final = 400.0  # how far a trunk at the edge may move
 NEAR, FAR, SLOPE = 26.0, 84.0, 0.1  # the least and the largest distance of layers, and their part of the widest step
 
@@ -229,11 +230,10 @@ def inversions(values: Iterable[float]) -> int:
 def balance(grid: Grid) -> None:
     """Wires as straight as the boxes allow: each layer in turn moves to where its neighbours want it."""
     for row in grid.rows:
-        settle(grid, row, [0.0] * len(row), [1.0] * len(row))
+        settle(grid, row, [-sum(map(grid.width, row)) / 2] * len(row), [1.0] * len(row))
     for turn in range(ROUNDS):
-        rows = grid.rows if turn % 2 == 0 else grid.rows[::-1]
-        for row in rows:
-            wishes = [wish(grid, knot, up=turn != 1, down=turn != 0) for knot in row]
+        for row in grid.rows if turn % 2 == 0 else grid.rows[::-1]:
+            wishes = [wish(grid, knot) for knot in row]
             settle(grid, row, [x for x, _ in wishes], [weight for _, weight in wishes])
 
 
@@ -284,15 +284,16 @@ def shared(rooms: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return max(lows), min(highs)
 
 
-def wish(grid: Grid, knot: int, up: bool, down: bool) -> tuple[float, float]:
-    """Where a knot's left would be best for its wires up and down, and how strongly."""
-    own, total, weights = grid.width(knot) / 2, 0.0, 0.0
-    ends = [(other, grid.x[other] + grid.width(other) / 2 - port) for other, port in grid.above[knot] if up]
-    ends += [(other, grid.x[other] + port - own) for other, port in grid.below[knot] if down]
+def wish(grid: Grid, knot: int) -> tuple[float, float]:
+    """Where a knot's left would be best for its wires, and how strongly; a little for the middle."""
+    own = grid.width(knot) / 2
+    total, weights = -own * MIDDLE, MIDDLE
+    ends = [(other, grid.x[other] + grid.width(other) / 2 - port) for other, port in grid.above[knot]]
+    ends += [(other, grid.x[other] + port - own) for other, port in grid.below[knot]]
     for other, x in ends:
         weight = STRAIGHT if grid.is_trunk(knot) and grid.is_trunk(other) else 1.0
         total, weights = total + weight * x, weights + weight
-    return (total / weights, weights) if weights else (grid.x[knot], 0.1)
+    return total / weights, weights
 
 
 def settle(grid: Grid, row: Sequence[int], wishes: Sequence[float], weights: Sequence[float]) -> None:

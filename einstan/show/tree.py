@@ -26,6 +26,15 @@ LONGEST: Final = 60
 
 def picture(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str], title: str = "Kernel") -> Picture:
     """The drawing of a plan; `axes` are letters for its inputs, `results` the names of what it returns."""
+    boxes, wires, note = graph_of(plan, axes, results)
+    cost = f"{amount(plan.flops, 'flop')}, {amount(plan.bytes, 'B')} moved, {amount(plan.peak_bytes, 'B')} at the peak"
+    return draw(sketch(boxes, wires), title, [f"{title}: {cost}"], note)
+
+
+def graph_of(
+    plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]
+) -> tuple[list[Box], list[Wire], str]:
+    """The boxes and the wires, and what there is to say of them."""
     computed = [step for step in plan.steps if not step.is_view]
     tree = Tree(plan, most=max((step.flops for step in computed), default=0))
     for name, value in plan.inputs.items():
@@ -38,8 +47,7 @@ def picture(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str
     note = "Dark boxes have most of the flops, thick wires the largest arrays."
     if left > 0:
         note = f"{left:,} of {len(computed):,} steps are left out. {note}"
-    cost = f"{amount(plan.flops, 'flop')}, {amount(plan.bytes, 'B')} moved, {amount(plan.peak_bytes, 'B')} at the peak"
-    return draw(sketch(*again(tree.boxes, tree.wires(), tree.names())), title, [f"{title}: {cost}"], note)
+    return *again(tree.boxes, tree.wires(), tree.names()), note
 
 
 @dataclass(slots=True)
