@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__
-from .contraction_orders import compare
+from .contraction_orders import SECONDS, compare
 from .demo import screens
 from .dims import Dim
 from .errors import EinstanError
@@ -312,6 +312,7 @@ def path(arguments: Arguments) -> None:
         dtype=arguments.dtype,
         progress=bar if sys.stderr is not None and sys.stderr.isatty() else None,
         functions=functions(arguments),
+        seconds=arguments.seconds,
     )
     if arguments.plot:
         table.svg().save(arguments.plot)
@@ -410,6 +411,7 @@ PATH: Options = (
         },
     ),
     (("--memory",), {"metavar": "1GB", "help": "look for orders within this, run none that needs more"}),
+    (("--seconds",), {"type": float, "default": SECONDS, "metavar": "5", "help": "that a method has for its search"}),
     (("--dtype",), {"default": "float64", "metavar": "float32", "help": "of the arrays; else float64"}),
     (("--no-run",), {"dest": "run_orders", "action": "store_false", "help": "predict times only"}),
     (("--steps",), {"action": "store_true", "help": "the steps of the best order as formulas, too"}),

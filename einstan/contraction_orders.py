@@ -35,7 +35,7 @@ from .subjects import Sizes, Subject, subject_of
 Progress = Callable[[int, int, str], None]  # (steps done, of how many, what is done next)
 Tell = Callable[[str], None]
 
-SECONDS: Final = 10.0  # for a method to find its orders
+SECONDS: Final = 5.0  # for a method to find its orders
 LONG: Final = 2.0  # seconds: what is predicted to take longer is not run
 ROUNDS: Final = 3
 ROUND: Final = 0.02  # seconds that a plan runs in a round
@@ -97,9 +97,11 @@ def compared(
         orders[name] = tried(subject, method, limits, plans)
         rows[name] = row_of(subject, name, orders[name], limits, machine)
     alone = []
+    able = {name: method for name, method in methods.items() if orders[name].plan is not None}
+    share = replace(limits, seconds=limits.seconds / max(1, len(parts)))
     for part in parts:
         tell(f"{part.title} alone")
-        alone.append(best_alone(part, methods, limits))
+        alone.append(best_alone(part, able, share))
     if measure:
         rows = run(subject, rows, orders, limits, tell)
     known = [one for one in alone if one is not None]
@@ -206,7 +208,7 @@ def tried(subject: Subject, method: Optimize, limits: Limits, plans: Plans) -> T
         nodes = subject.nodes(order if path is None else Order(path))
         plan = subject.plan(nodes)
     except EinstanError as error:
-        return Tried(None, remark=error.message.rstrip("."))
+        return Tried(None, remark=error.message.removeprefix(f"{method} ").rstrip("."))
     planning = perf_counter() - start
     return Tried(plans.setdefault(nodes, plan), nodes, path, planning)
 
@@ -224,7 +226,7 @@ def has_choice(subject: Subject) -> bool:
 
 
 def best_alone(part: Subject, methods: Mapping[str, Optimize], limits: Limits) -> Alone | None:
-    """The fewest flops that any of the methods needs for one output by itself."""
+    """The fewest flops that any of the methods needs for one output by itself; None where none finds an order."""
     names = methods if has_choice(part) else list(methods)[:1]
     plans: Plans = {}
     found = {name: tried(part, methods[name], limits, plans).plan for name in names}

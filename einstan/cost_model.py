@@ -21,7 +21,7 @@ from .plan import Plan, Step
 
 DType = np.dtype[Any]
 
-REPEATS: Final = 3  # of every measurement; the shortest counts
+REPEATS: Final = 5  # of every measurement; the shortest counts
 ENTRY: Final = 6  # entering a kernel takes as long as so many calls of numpy
 PRODUCTS: Final = frozenset({"matmul", "dot"})
 CHEAP: Final = COMPARISONS | {"relu", "step", "abs", "sign", "max", "min", "where", "concat", "part", "amax", "amin"}
@@ -104,11 +104,11 @@ def this_machine(dtype: DType) -> Machine:
 
 
 def shortest(call: Callable[[], Any]) -> float:
-    """Seconds for one call: the best of some rounds of as many calls as make a millisecond."""
+    """Seconds for one call: the best of some rounds of as many calls as make half a millisecond."""
     call()
     start = perf_counter()
     call()
-    number = max(1, int(1e-3 / max(1e-9, perf_counter() - start)))
+    number = max(1, int(5e-4 / max(1e-9, perf_counter() - start)))
     best = float("inf")
     for _ in range(REPEATS):
         start = perf_counter()

@@ -267,7 +267,7 @@ def by_library(name: str, load: Callable[[], Callable[..., Any]], problem: Probl
             return by_function(function, problem)
         return within(problem.seconds, lambda: by_function(function, problem))
     except OutOfTime:
-        said = f"did not finish within {problem.seconds:g} s"
+        said = f"did not finish within {problem.seconds:.1f} s"
     except RecursionError:
         said = "goes as deep as there are operands, too deep for Python"
     except RuntimeError as error:  # opt_einsum's dp, where nothing keeps within the memory limit

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..order_table import OrderRow, OrderTable
 
 WIDEST: Final = 76  # characters of a formula, a title, a path
+LEFT, RIGHT = 'style="text-align:left"', 'style="text-align:right"'
 STEPS: Final = 60  # steps that are written down
 NAMED: Final = 4  # methods that are named where several find the same
 FIELDS: Final = (
@@ -58,9 +59,10 @@ def cells(table: OrderTable, rows: Sequence[OrderRow]) -> list[list[tuple[str, b
     columns = []
     for column in COLUMNS:
         values = [getattr(row, column.field) for row in rows]
-        known = {v for v in values if v is not None}
-        least = min(known) if len(known) > 1 else None
-        columns.append([(written(v, column.unit), v is not None and v == least) for v in values])
+        told = [written(v, column.unit) for v in values]
+        known = [(v, s) for v, s in zip(values, told, strict=True) if v is not None]
+        least = min(known)[1] if len({s for _, s in known}) > 1 else None
+        columns.append([(s, s == least) for s in told])
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -197,8 +199,9 @@ def html(table: OrderTable) -> str:
     heads = "".join(f"<th>{escape(head)}</th>" for head in ("order", *(c.head for c in COLUMNS), ""))
     body = []
     for row, own in zip(rows, cells(table, rows), strict=True):
-        numbers = "".join(f"<td>{f'<b>{escape(v)}</b>' if best else escape(v)}</td>" for v, best in own)
-        body.append(f"<tr><th>{escape(name_of(table, row))}</th>{numbers}<td>{escape(row.remark)}</td></tr>")
+        numbers = "".join(f"<td {RIGHT}>{f'<b>{escape(v)}</b>' if best else escape(v)}</td>" for v, best in own)
+        name = f"<th {LEFT}>{escape(name_of(table, row))}</th>"
+        body.append(f"<tr>{name}{numbers}<td {LEFT}>{escape(row.remark)}</td></tr>")
     parts = [
         "<br>".join(map(escape, heading(table))),
         f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>",
