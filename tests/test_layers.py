@@ -53,7 +53,7 @@ FLOORS = [
     ["language", "subjects"],
     ["demo", "contraction_orders"],
     ["stepwise"],
-    ["reusable"],
+    ["reusable", "ordering"],
     ["opt_einsum_forms"],
     ["cli"],
     ["__main__", "__init__"],
