@@ -28,9 +28,9 @@ from .ir import Einsum, Labels, Node, einsum, input_
 from .kernel import check_memory, direct
 from .methods import check_path
 from .order import associate
-from .plan import VIEWS, Plan, Step, plan
+from .plan import Plan, plan
 from .plan.dtypes import kept
-from .running import Bound
+from .running import OWN_ERRSTATE, Bound, quiet_context
 from .subscripts import ArrayShape
 
 Path = tuple[tuple[int, ...], ...]  # opt_einsum's: places in a list that shrinks; the products go to its end
@@ -40,8 +40,7 @@ Term = tuple[Node, Labels]
 KEPT: Final = 1024
 MAX_RANK: Final = 64  # of numpy's arrays
 UNNOTED: Final = 1 << 18  # bytes of a workspace that is kept without being counted
-ALWAYS_QUIET: Final = VIEWS | {"dot", "fold"}  # steps that never warn
-QUIET: Final = ALWAYS_QUIET | {"multiply", "matmul", "sum"}  # nor these, of integers
+QUIET: Final = quiet_context()  # a copy of it is entered by each call
 
 
 class Contraction:
@@ -92,18 +91,16 @@ Hints = dict[str, tuple[str, ...]]
 
 
 def shortest(bound: Bound) -> Callable[[Sequence[Array]], Array]:
-    """The call of a plan: just its function, where that needs no workspace and nothing in it warns."""
-    if bound.large or bound.pick is not None or not all(map(is_quiet, bound.plan.steps)):
+    """The call of a plan: just its function, where that needs no workspace."""
+    if bound.large or bound.pick is not None or bound.plan.arena or not OWN_ERRSTATE:
         return lambda arrays: called(bound, arrays)
     functions = bound.compiled()
-    run, results = functions.run, functions.results
-    if bound.plan.arena or functions.workspace():
+    run, results, quiet = functions.run, functions.results, QUIET.copy
+    if functions.workspace():
         return lambda arrays: called(bound, arrays)
-    return lambda arrays: run(arrays, (), results())[0]
-
-
-def is_quiet(step: Step) -> bool:
-    return step.op in (ALWAYS_QUIET if step.out.dtype.kind in "fc" else QUIET)
+    if all(step.out.dtype.kind in "biu" for step in bound.plan.steps):  # they never warn
+        return lambda arrays: run(arrays, (), results())[0]
+    return lambda arrays: quiet().run(run, arrays, (), results())[0]
 
 
 class Retained:

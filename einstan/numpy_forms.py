@@ -18,7 +18,7 @@ from numpy import einsum as numpy_einsum
 from .arrays import Array, DType
 from .contraction import KEPT, Method, Path, contraction
 from .errors import EinstanError, EinstanShapeError, EinstanTypeError
-from .methods import check_path, linear_path, steps_of
+from .methods import check_path, linear_path, settled, steps_of
 from .numpy_paths import NUMPY_ORDERS, numpy_path
 from .path_info import path_info
 from .subscripts import FIRST_LETTER, ArrayShape, Form, Labels, Lists, Subscripts, read, small_integer, split
@@ -211,7 +211,7 @@ def method_of(optimize: Any) -> Method | Limited | None:
     if optimize is None or isinstance(optimize, bool | np.bool):
         return "auto" if optimize else None
     if isinstance(optimize, str):
-        return str(optimize)
+        return str(settled(optimize))
     match optimize:
         case (str(name), int() | float() as entries):
             return Limited(name, int(entries))

@@ -13,12 +13,13 @@ from itertools import combinations
 from math import prod
 from typing import Final, NamedTuple
 
+from .methods import linear_path
 from .subscripts import Labels, Subscripts
 
 Path = list[tuple[int, ...]]
 Term = frozenset[int]
 
-BUDGET: Final = 100_000  # sets of terms that the search for the optimum may look at
+BUDGET: Final = 200_000  # pairs of terms that the search for the optimum may look at
 
 
 class Joined(NamedTuple):
@@ -35,7 +36,7 @@ class Rules:
 
     out: Term
     sizes: tuple[int, ...]
-    limit: float
+    limit: int
 
     def size(self, term: Term) -> int:
         return prod(self.sizes[label] for label in term)
@@ -46,7 +47,7 @@ class Rules:
         return Joined(term, self.size(every) * (max(1, len(taken) - 1) + (term != every)), self.size(term))
 
 
-def numpy_path(s: Subscripts, method: str, limit: float | None = None) -> Path:
+def numpy_path(s: Subscripts, method: str, limit: int | None = None) -> Path:
     """numpy's path by "greedy" or "optimal"; `limit` is that of its memory argument, else the entries of the largest
     operand or of the result.
 
@@ -126,7 +127,7 @@ def candidates(
 
 
 def optimal(terms: Sequence[Term], rules: Rules) -> Path:
-    """The path of fewest flops, the first of equal ones; greedy's where there are too many to look at.
+    """The path of fewest flops, the first of equal ones; einstan's own where there are too many to look at.
 
     What is left after the same number of steps is looked at once, by the cheapest way to it.
     """
@@ -134,6 +135,10 @@ def optimal(terms: Sequence[Term], rules: Rules) -> Path:
     looked = 0
     for n in range(len(terms), 1, -1):
         found: dict[tuple[Term, ...], tuple[int, Path, tuple[Term, ...]]] = {}
+        looked += len(rounds) * n * (n - 1) // 2
+        if looked > BUDGET:
+            sizes = dict(enumerate(rules.sizes))
+            return linear_path([tuple(term) for term in terms], tuple(rules.out), sizes, "auto", rules.limit)
         for spent, path, live in rounds.values():
             for a, b in combinations(range(n), 2):
                 others = live[:a] + live[a + 1 : b] + live[b + 1 :]
@@ -144,9 +149,6 @@ def optimal(terms: Sequence[Term], rules: Rules) -> Path:
                 key, cost = identity(after), spent + made.flops
                 if key not in found or (cost, [*path, (a, b)]) < found[key][:2]:
                     found[key] = (cost, [*path, (a, b)], after)
-        looked += len(found)
-        if looked > BUDGET:
-            return greedy(terms, rules)
         if not found:
             return [*cheapest(rounds), tuple(range(n))]
         rounds = found

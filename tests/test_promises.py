@@ -138,7 +138,49 @@ ARRAYS = {
     "bit-equal results for one plan and thread count": ("test_kernel.test_results_are_bit_equal",),
 }
 
-PROMISES = {**TEXT, **SIZES, **GROWTH, **ARRAYS}
+EINSUM = {
+    "es.einsum checks all sizes before any backend is called": (
+        "test_subscripts.test_errors_say_what_and_where",
+        "test_einsum.test_a_diagonal_of_two_sizes_is_refused",
+    ),
+    "es.einsum broadcasts size 1 as numpy does, but not on a diagonal": (
+        "test_einsum.test_axes_of_size_one_broadcast",
+        "test_einsum.test_a_diagonal_of_two_sizes_is_refused",
+    ),
+    "einsum: empty sums are 0": ("test_einsum.test_empty_axes",),
+    "einsum: more than 52 labels, 63 operands, 1,000-operand chains": (
+        "test_einsum.test_labels_and_operands_without_limit",
+    ),
+    "einsum: no intermediate of rank over 64 when another exists": (
+        "test_einsum.test_no_intermediate_has_more_axes_than_arrays_can_have",
+    ),
+    "einsum: the planned peak is compared with what is available before the first allocation": (
+        "test_einsum.test_memory_is_asked_for_before_it_is_taken",
+    ),
+    "einsum: nothing starts that cannot end": ("test_einsum.test_the_search_for_the_best_path_ends",),
+    "dtypes as numpy in es.einsum; float16 and bfloat16 accumulate in float32": (
+        "test_einsum.test_dtypes_stay",
+        "test_einsum.test_half_precision_is_summed_in_single",
+        "test_einsum.test_bfloat16_is_summed_in_single",
+    ),
+    "integer contractions stay exact integers": ("test_einsum.test_integers_wrap_as_in_numpy",),
+    "einsum: every layout gives the result of a contiguous copy; inputs are never written": (
+        "test_einsum.test_any_layout_gives_what_a_contiguous_copy_gives",
+        "test_einsum.test_zero_strides",
+    ),
+    "einsum: results share no memory, but for views of one operand": (
+        "test_einsum.test_results_share_no_memory",
+        "test_einsum.test_transposes_and_diagonals_are_views",
+    ),
+    "out= of einsum may overlap operands": ("test_einsum.test_out_may_overlap_the_operands",),
+    "einsum: an interrupt or a MemoryError leaves everything usable": (
+        "test_einsum.test_a_failure_leaves_everything_usable",
+    ),
+    "einsum: warnings of numpy are not scattered": ("test_einsum.test_no_warnings_and_the_error_state_stays",),
+    "einsum: bit-equal results, from many threads": ("test_einsum.test_results_are_bit_equal_in_threads",),
+}
+
+PROMISES = {**TEXT, **SIZES, **GROWTH, **ARRAYS, **EINSUM}
 
 
 def functions(module: str) -> set[str]:
