@@ -34,7 +34,7 @@ def rank_mismatch(checked: Checked, name: str, hints: tuple[str, ...], shape: tu
     axes = f"{len(hints)} {'axis' if len(hints) == 1 else 'axes'}"
     span = checked.uses.get(name)
     return EinstanShapeError(
-        f"{name} has {axes} in the program, and the array has the shape {shape}",
+        f"{name} has {axes} in the program, and the array has the shape {shape}.",
         f"Give {name} an array with the axes [{', '.join(hints)}].",
         source=checked.module.source,
         spans=(span,) if span else (),
@@ -42,7 +42,7 @@ def rank_mismatch(checked: Checked, name: str, hints: tuple[str, ...], shape: tu
 
 
 def unequal(checked: Checked, equation: Equation, env: Mapping[str, int]) -> EinstanShapeError | None:
-    """The equation as a sentence, where the sizes break it: `K is 2 in W, 2 + 2 = 4 in [h, x]`."""
+    """The equation as a sentence, where the sizes break it: `K is 2 in W, 2 + 2 = 4 in [h, x].`."""
     left, right = (size_at(checked, side.dim, env) for side in (equation.left, equation.right))
     if left is None or right is None or left == right:
         return None
@@ -55,7 +55,7 @@ def unequal(checked: Checked, equation: Equation, env: Mapping[str, int]) -> Ein
                 f"{side.name} joins its parts end to end: give {partner.name} the size {size} along {equation.index}."
             )
     return EinstanShapeError(
-        f"{equation.index} is {', '.join(shown)}",
+        f"{equation.index} is {', '.join(shown)}.",
         repair,
         source=checked.module.source,
         spans=(one.span, other.span),
@@ -81,7 +81,7 @@ def outside(checked: Checked, part: Part, env: Mapping[str, int]) -> EinstanShap
     if low is None or high is None or size is None or 0 <= low <= high <= size:
         return None
     return EinstanShapeError(
-        f"{part.index} runs from {low} up to {high}, and the axis of {part.axis.name} has the size {size}",
+        f"{part.index} runs from {low} up to {high}, and the axis of {part.axis.name} has the size {size}.",
         "A part k=low:high has 0 <= low <= high <= size.",
         source=checked.module.source,
         spans=(part.axis.span,),

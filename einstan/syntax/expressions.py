@@ -264,11 +264,24 @@ class Expressions(Names):
         if opened.text != "[":
             message, repair = "A column does not say along which index its parts are joined.", words.JOIN
             raise self.error(message, f"{repair[0].upper()}{repair[1:]}.", span)
+        if letters := ", ".join(self.subscript_before(opened)):
+            raise self.error(
+                f"The name has a list of indices already: {letters}.",
+                f"Give all indices in one list, or write `label {letters}` for what is part of the name.",
+                span,
+            )
         raise self.error(
             "A bracket [ ] after a space joins its parts, and does not say along which index.",
             "Write W[j,K] [h[K], x[K]]_K, ( ) around a group; before the indices of a name leave no space.",
             span,
         )
+
+    def subscript_before(self, opened: Token) -> str:
+        """f of `W_f[` and `W_{f}[`; nothing elsewhere."""
+        texts = [token.text for token in self.tokens[max(0, self.place - 5) : self.place - 1]]
+        if opened.spaced or "_" not in texts[-2:-1] + texts[-4:-3]:
+            return ""
+        return texts[-2] if texts[-1] == "}" else texts[-1]
 
     def big(self) -> Steps:
         """`∑_{i j} body`: reaches to the next + or - of its group."""

@@ -273,7 +273,7 @@ class Names(Cursor):
         if index.name.rstrip("'") in self.labels:
             raise self.error(
                 f"{index.name} is declared a label, and is no index in this program.",
-                "Take another letter for the index, or leave it out of the `label` statement.",
+                f"Take another letter for the index; indices of a name with this label follow it: W_{index.name}[j,K].",
                 index.span,
             )
         return index
