@@ -94,11 +94,11 @@ def seconds(candidate: Candidate, model: Model, a: Arrays) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def times(candidate: Candidate, model: Model, most: int) -> list[float]:
+def times(candidate: Candidate, model: Model, dtype: str, most: int) -> list[float]:
     """Of at most `most` trials, or as many as are made in ENOUGH seconds; the first result is checked."""
-    a = model.arrays("float32")
+    a = model.arrays(dtype)
     first, result = seconds(candidate, model, a)
-    right_slope(candidate.name, model, result, a, TOLERANCE["float32"])
+    right_slope(candidate.name, model, result, a, TOLERANCE[dtype])
     trials = [first]
     while len(trials) < most and sum(trials) < ENOUGH:
         trials.append(seconds(candidate, model, a)[0])
@@ -132,15 +132,17 @@ def rows(case: str, found: dict[str, list[float]]) -> Iterator[dict[str, Any]]:
 def tables(settings: Settings) -> Iterator[Table]:
     """A table for each case. A small net first: imports and first-time tables are not a case's cost."""
     present, notes = peers.taking_part(CANDIDATES, settings)
-    peers.set_up(present, settings.threads, "float32")
+    peers.set_up(present, settings.threads, settings.dtype)
     for candidate in present:
         progress.show(0, f"{candidate.name} starts")
-        times(candidate, layers(1), 1)
+        times(candidate, layers(1), settings.dtype, 1)
     cases = [case for case in CASES if settings.wants(case[0])]
     for n, (case, title, make) in enumerate(cases):
         model, found = make(), {}
         for k, candidate in enumerate(present):
             progress.show((n + k / len(present)) / len(cases), f"{case}: {candidate.name}")
-            found[candidate.name] = times(candidate, model, settings.rounds.rounds)
+            found[candidate.name] = times(candidate, model, settings.dtype, settings.rounds.rounds)
         progress.clear()
-        yield Table(f"{title}: to the first value and gradients, float32", list(rows(case, found)), COLUMNS, notes)
+        yield Table(
+            f"{title}: to the first value and gradients, {settings.dtype}", list(rows(case, found)), COLUMNS, notes
+        )

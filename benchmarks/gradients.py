@@ -95,6 +95,14 @@ def takes_part(candidate: Candidate, model: Model) -> bool:
     return there_is and len(model.shapes) <= candidate.most
 
 
+def too_many(model: Model, candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Who is not asked for a model of so many inputs."""
+    n = len(model.shapes)
+    yield from (
+        f"{c.name}: is not asked for more than {c.most} inputs, and these are {n}" for c in candidates if n > c.most
+    )
+
+
 # ---------------------------------------------------------------- the same numbers, then the times
 
 
@@ -160,11 +168,17 @@ def tables(settings: Settings) -> Iterator[Table]:
     cases = [case for case in CASES if settings.wants(case.name)]
     for n, case in enumerate(cases):
         progress.show(n / len(cases), case.name)
-        calls = calls_of(case.model(), present, settings.dtype)
+        model = case.model()
+        calls = calls_of(model, present, settings.dtype)
         times = measure(
             calls,
             settings.rounds,
             lambda done, name, n=n, case=case: progress.show((n + done) / len(cases), f"{case.name}: {name}"),
         )
         progress.clear()
-        yield Table(f"{case.title}: value and gradients, {settings.dtype}", list(rows(case, times)), COLUMNS, notes)
+        yield Table(
+            f"{case.title}: value and gradients, {settings.dtype}",
+            list(rows(case, times)),
+            COLUMNS,
+            (*notes, *too_many(model, present)),
+        )

@@ -111,12 +111,12 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def row(case: Case) -> dict[str, Any]:
+def row(case: Case, dtype: str) -> dict[str, Any]:
     """Seconds of the stages. Sizes are bound by the first call, so plan and emit are that call less a later one."""
     import einstan as es
 
     model = case.make()
-    arrays = model.arrays("float64")
+    arrays = model.arrays(dtype)
     parse, program = timed(lambda: es.parse(model.text))
     derive, gradient = timed(lambda: program.value_and_grad("L", wrt=model.wrt))
     prepare, kernel = timed(gradient.compile)
@@ -158,19 +158,19 @@ COLUMNS = (
 CHART = Chart("From text to program", "case", "stage", "total_s", "s", log=True)
 
 
-def warm_up() -> None:
+def warm_up(dtype: str) -> None:
     """Imports and first-time tables are not the first case's cost."""
-    row(Case("dense-2", "dense, 2 layers", lambda: layers(2)))
+    row(Case("dense-2", "dense, 2 layers", lambda: layers(2)), dtype)
 
 
 def tables(settings: Settings) -> Iterator[Table]:
     """The stages of every case, then how the time grows."""
-    warm_up()
+    warm_up(settings.dtype)
     wanted = [case for case in CASES if settings.wants(case.name)]
     rows = []
     for n, case in enumerate(wanted):
         progress.show(n / len(wanted), case.name)
-        rows.append(row(case))
+        rows.append(row(case, settings.dtype))
     progress.clear()
     yield Table(f"from text to program: width {WIDTH}, batch {BATCH}, value and gradients", rows, COLUMNS)
     yield Table("growth", list(ratios(rows)), (("case", "case", "s"), ("ratio", "time ratio", ".1f")))

@@ -26,6 +26,7 @@ from .settings import Settings
 SECONDS = 5.0  # that a method may search
 LONG = 0.2  # seconds: an order that takes longer is not run by every engine
 TOLERANCE = {"float32": 1e-3, "float64": 1e-10}  # of the largest entry
+OUTPUTS = 50  # of a model with more gradients each one alone, which is compared with all together, takes minutes
 Arrays = list[np.ndarray]
 Path = Sequence[tuple[int, ...]]
 Call = Callable[[], Any]
@@ -217,7 +218,7 @@ def tables(settings: Settings) -> Iterator[Table]:
     """For a network its orders, and its engines where it is run; then all models, each in its joint orders."""
     peers.set_up(peers.taking_part(ENGINES, settings)[0], settings.threads, settings.dtype)
     wanted = [case for case in networks.CASES if settings.wants(case.name)]
-    programs = [case for case in models.CASES if settings.wants(case.name)]
+    programs = [case for case in models.CASES if settings.wants(case.name) and len(case.model().wrt) <= OUTPUTS]
     total = len(wanted) + len(programs)
     for n, network in enumerate(wanted):
         yield from network_tables(network, settings, n / total, 1 / total)

@@ -27,14 +27,15 @@ RUNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "paths",
         (),
-        "Orders of contraction by every method that is installed, and what they cost. Run times are those of the "
-        "order by the engine that is named; orders that are too expensive to run are only planned.",
+        "Orders of contraction by every method that is installed, and what they cost. An order is run by einstan's "
+        "engine, in rounds of 20 ms; orders that are too expensive to run are only planned. Then one order by every "
+        "engine. For models with all their gradients, *apart* are the flops of all outputs, each in its best order.",
     ),
     (
         "compile",
         (),
-        "Seconds from text, or from a Python function, to the first result; imports are not counted. The frameworks' "
-        "caches are emptied before.",
+        "Seconds from text, or from a Python function, to the first value and gradients; imports are not counted. The "
+        "frameworks' caches are emptied before. *torch* compiles nothing.",
     ),
     ("growth", (), "What it takes einstan to make a program as formulas grow."),
 )
@@ -53,16 +54,28 @@ def documents(options: Sequence[str]) -> Iterator[dict[str, Any]]:
 def page(found: Sequence[dict[str, Any]]) -> str:
     """The page for the documents of RUNS, in their order."""
     first = found[0]
-    parts = [
-        "# Results",
-        about(first),
-        listing(first["machine"] | {"threads": first["threads"]}),
-        listing(first["versions"]),
-    ]
-    for (suite, own, words), run in zip(RUNS, found, strict=True):
-        parts += [f"## {' '.join([suite, *own])}", words]
+    parts = ["# Results", about(first), listing(first["machine"] | {"threads": first["threads"]} | first["versions"])]
+    parts += ["## Summary", *(markdown(summary(run)) for run in found if run["suite"] == "gradients")]
+    for (suite, _, words), run in zip(RUNS, found, strict=True):
+        parts += [f"## {suite}, {run['dtype']}", words]
         parts += [markdown(Table(**table)) for table in run["tables"]]
     return "\n\n".join(parts) + "\n"
+
+
+SUMMARY_COLUMNS = (
+    ("case", "case", "s"),
+    ("ms", "einstan-into ms", ".3f"),
+    ("spread", "spread", ".0%"),
+    ("to_numpy", "/ numpy by hand", ".2f"),
+    ("to_peer", "/ best peer", ".2f"),
+    ("to_floor", "/ its matrix products", ".2f"),
+)
+
+
+def summary(run: dict[str, Any]) -> Table:
+    """einstan's line of every case; the hand-written version writes into arrays that are kept, so this one does."""
+    rows = [row for table in run["tables"] for row in table["rows"] if row["candidate"] == "einstan-into"]
+    return Table(f"Value and gradients, {run['dtype']}: time and ratios", rows, SUMMARY_COLUMNS)
 
 
 def about(first: dict[str, Any]) -> str:

@@ -117,7 +117,7 @@ def test_wrong_numbers_are_not_timed() -> None:
 def test_first_results() -> None:
     model = growth.layers(1)
     for candidate in present(first_result.CANDIDATES):
-        assert len(first_result.times(candidate, model, 1)) == 1
+        assert len(first_result.times(candidate, model, "float64", 1)) == 1
     rows = list(first_result.rows("net", {"einstan": [0.5, 0.25, 1.0], "jax": [2.0]}))
     assert [row["first_s"] for row in rows] == [0.5, 2.0]
     assert [row["low_s"] for row in rows] == [0.25, 2.0]
@@ -264,25 +264,35 @@ def test_tables() -> None:
     assert report.markdown(TABLE).splitlines() == lines
 
 
-def recorded(suite: str) -> dict[str, Any]:
+def recorded(suite: str, dtype: str) -> dict[str, Any]:
     """A run's document as it comes back from JSON."""
-    document = report.document(suite, Settings(threads=3)) | {"date": "2026-01-02 03:04 UTC"}
+    times = {"products": Timing(1.0, 1.0, 1.0, 5), "einstan-into": Timing(1.5, 1.2, 1.8, 7)}
+    measured = Table("mlp", list(gradients.rows(models.CASES[0], times)), gradients.COLUMNS)
+    document = report.document(suite, Settings(threads=3, dtype=dtype)) | {"date": "2026-01-02 03:04 UTC"}
     document |= {"machine": {"processor": "abacus", "cores": "7"}, "versions": {"numpy": "9.9"}}
-    return json.loads(json.dumps(document | {"tables": report.plain([TABLE])}))  # type: ignore[no-any-return]
+    tables = [TABLE, measured] if suite == "paths" else [measured]
+    return json.loads(json.dumps(document | {"tables": report.plain(tables)}))  # type: ignore[no-any-return]
 
 
 def test_results_are_what_was_measured() -> None:
-    page = results.page([recorded(suite) for suite, *_ in results.RUNS])
-    for part in ("on 2026-01-02 03:04 UTC", "- processor: abacus", "- cores: 7", "- threads: 3", "- numpy: 9.9"):
+    dtypes = ["float32", "float64", *["float32"] * 3]
+    page = results.page([recorded(run[0], dtype) for run, dtype in zip(results.RUNS, dtypes, strict=True)])
+    once = ["on 2026-01-02 03:04 UTC", "- processor: abacus", "- cores: 7", "- threads: 3", "- numpy: 9.9"]
+    for part in [*once, "| a | 1.23 |", "| bcd | - |", "x is not installed", "**a case**", str(Rounds())]:
         assert page.count(part) == 1, part
-    for part in ("| a | 1.23 |", "| bcd | - |", "x is not installed", "**a case**"):
-        assert page.count(part) == len(results.RUNS), part
-    assert [line for line in page.splitlines() if line.startswith("## ")] == [
-        f"## {' '.join([suite, *own])}" for suite, own, _ in results.RUNS
+    assert page.count("| mlp-16 | 1500.000 | 40% | - | - | 1.50 |") == 2  # the summary, of both precisions
+    assert page.count("| einstan-into | 1500.0000 | 40% | 7 | 1.50 | - | - |") == len(results.RUNS)
+    heads = [
+        "Summary",
+        "gradients, float32",
+        "gradients, float64",
+        "paths, float32",
+        "compile, float32",
+        "growth, float32",
     ]
-    assert str(Rounds()) in page
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [f"## {head}" for head in heads]
     with pytest.raises(ValueError, match="zip"):  # a run that is missing is not passed over
-        results.page([recorded("gradients")])
+        results.page([recorded("gradients", "float32")])
 
 
 def test_documents_say_where_and_how() -> None:
