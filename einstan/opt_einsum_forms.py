@@ -16,7 +16,7 @@ from .arrays import Array
 from .errors import EinstanError, EinstanShapeError, EinstanTypeError
 from .expr import Expr
 from .foreign import check_backend
-from .methods import is_path, method_of, steps_of
+from .methods import settled
 from .numpy_forms import asked, general, plain, quick
 from .ordering import planned
 from .programs import Derived, Program
@@ -167,10 +167,7 @@ def order_of(optimize: Any) -> Any:
     """A name, a path or a function, as it is kept; None for no order. Raises EinstanError for anything else."""
     if optimize is None or isinstance(optimize, bool):
         return None if optimize is False else "auto"
-    if is_path(optimize):
-        return tuple(steps_of(optimize))
-    method_of(optimize)
-    return optimize
+    return settled(optimize)
 
 
 def many_at_once(method: Any) -> bool:

@@ -21,6 +21,7 @@ Positions = tuple[int, ...]
 Sizes = dict[str, int]
 
 SHOWN_TERMS: Final = 20  # of more terms a step does not list what remains
+SHOWN_STEPS: Final = 200  # in a notebook
 STEP_HEADS: Final = ("scaling", "BLAS", "current", "remaining")
 
 
@@ -45,7 +46,8 @@ class PathInfo:
     `contraction_list` has a Step for each step of `path`, `scale_list` the number of its labels, `cost_list` its
     flops, `size_list` the elements of its result. `size_dict` gives the size of each label.
 
-    >>> info = path_info(["ij", "jk", "kl"], "il", [(10, 20), (20, 30), (30, 40)], [(0, 1), (0, 1)])
+    >>> import einstan as es
+    >>> path, info = es.contract_path("ij,jk,kl->il", (10, 20), (20, 30), (30, 40), shapes=True)
     >>> info.opt_cost, info.naive_cost, info.largest_intermediate
     (Decimal('36000'), Decimal('720000'), Decimal('400'))
     """
@@ -127,13 +129,18 @@ class PathInfo:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        summary = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self.summary())
-        heads = "".join(f"<th>{head}</th>" for head in STEP_HEADS)
-        steps = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in self.rows())
+        left = len(self.contraction_list) - SHOWN_STEPS
+        steps = "".join(html_row("td", row) for row in self.rows()[:SHOWN_STEPS])
         return (
-            f"<table><tbody>{summary}</tbody></table>"
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{steps}</tbody></table>"
+            f"<table><tbody>{''.join(html_row('td', row) for row in self.summary())}</tbody></table>"
+            f"<table><thead>{html_row('th', STEP_HEADS)}</thead><tbody>{steps}</tbody></table>"
+            + (f"<p>{left:,} more steps</p>" if left > 0 else "")
         )
+
+
+def html_row(kind: str, cells: Sequence[object]) -> str:
+    inner = "".join(f'<{kind} style="text-align:left">{escape(str(cell))}</{kind}>' for cell in cells)
+    return f"<tr>{inner}</tr>"
 
 
 def path_info(

@@ -120,6 +120,40 @@ def same(ours: Any, theirs: Any) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=rounding, atol=rounding)
 
 
+def test_labels_without_an_order_need_an_output() -> None:
+    given = (A, ("row", 1), B, (1, None), (None, "row"))
+    same(es.contract(*given), (A @ B).T)
+    assert es.contract_path(*given)[1].eq == "ab,bc->ca"
+    with pytest.raises(TypeError, match="order"):
+        es.contract(*given[:-1])
+
+
+def test_letters_of_ellipses_are_free_ones() -> None:
+    for given in ((T, [Ellipsis, "b", "a"], B, ["a", "c"]), ("...ba,ac", T, B)):
+        _, info = es.contract_path(*given, optimize=False)
+        left, right = info.input_subscripts.split(",")
+        assert left[1:] + right == "baac" and len({*left, *right}) == 4 and info.shapes == [T.shape, B.shape]
+
+
+def test_numpys_paths_are_taken() -> None:
+    path, _ = np.einsum_path("ab,bc,cd->ad", A, B, C)
+    same(es.contract("ab,bc,cd->ad", A, B, C, optimize=path), A @ B @ C)
+
+
+def test_an_expression_keeps_the_path_of_a_function() -> None:
+    calls = []
+
+    def backwards(inputs: Any, *rest: Any) -> Any:
+        calls.append(inputs)
+        return [(1, 2), (0, 1)]
+
+    expression = es.contract_expression("ab,bc,cd->ad", (2, 3), (3, 5), (5, 7), optimize=backwards)
+    for _ in range(2):
+        same(expression(A, B, C), A @ B @ C)
+    assert calls == [[frozenset("ab"), frozenset("bc"), frozenset("cd")]]
+    assert expression.contraction_list[0].equation == "cd,bc->db"
+
+
 # ---------------------------------------------------------------- random contractions
 
 

@@ -136,3 +136,9 @@ def test_html_is_a_table_of_the_same_cells_escaped() -> None:
     for name, value in info.summary():
         assert cells.found[cells.found.index(name) + 1] == value
     assert "i&,<i->&<" in cells.found
+
+
+def test_html_of_many_steps_is_short() -> None:
+    cells = Cells()
+    cells.feed(made(",".join("a" * 900) + "->", [(2,)] * 900, [(0, 1)] * 899)._repr_html_())
+    assert cells.tags.count("tr") < 300 and "699 more steps" in cells.found
