@@ -177,7 +177,13 @@ class Kernel:
     def svg(self) -> Picture:
         """The steps as a picture: what each one computes of what, its shape, flops and bytes; views are left out.
 
-        A text that notebooks show as a picture; `k.svg().save("k.svg")` writes it into a file.
+        Costs are those of the last call. A text that notebooks show as a picture; `k.svg().save("k.svg")` writes it
+        into a file.
+
+        >>> from einstan import parse
+        >>> k = parse("y[i] = A[i,K] x[K]").compile("y", sizes={"i": 30, "k": 50})
+        >>> "3 kflop" in k.svg()
+        True
         """
         from .show.tree import picture
 

@@ -309,6 +309,14 @@ def test_a_chain_of_matrices_is_a_binary_tree() -> None:
     assert sorted(leaving) == [0] + [1] * 18
 
 
+def test_kernels_of_many_steps_are_drawn_in_part() -> None:
+    names = ["x", *(f"y{n}" for n in range(320))]
+    p = es.parse("\n".join(f"{b}[i] = sin({a}[i]) x[i]" for a, b in pairwise(names)))
+    shown = texts(p.compile("y319").svg())
+    assert any(text.startswith("340 of 640 steps are left out.") for text in shown)
+    assert "→ the result" not in shown
+
+
 def test_results_have_their_names() -> None:
     shown = texts(kernel("gradient").svg())
     assert {"→ the value", "→ W", "→ c"} <= set(shown)

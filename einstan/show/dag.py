@@ -47,7 +47,9 @@ def graph_of(checked: Checked, statements: Sequence[ast.Statement]) -> tuple[lis
     boxes, wires = graph.joined(inputs)
     called = {n: box.name or box.rows[0] for n, box in enumerate(boxes) if box.name or box.kind == "input"}
     left = len(lines) - len(shown)
-    note = f"{left:,} of {len(lines):,} statements are left out." if left else ""
+    note = "" if boxes else "There is no statement."
+    if left:
+        note = f"{left:,} of {len(lines):,} statements are left out."
     return *again(boxes, wires, called), note
 
 
@@ -230,7 +232,7 @@ class Walk:
     def label(self, e: ast.Expr, above: ast.Expr) -> Row:
         """The indices of an operand; those that it has and the operation above has not are marked."""
         if isinstance(e, ast.Tensor) and e.indices is None:
-            return (Text(":"),)
+            return (Text("[:]"),)
         kept = self.scope.axes[id(above)]
         names = written_indices(e) if self.is_leaf(e) or e is above else [(x, x) for x in self.scope.axes[id(e)]]
         row = [Text(shortened(shown, 24), "plain" if name in kept else "summed") for name, shown in names]
@@ -279,7 +281,10 @@ def summaries(checked: Checked, lines: Sequence[Line]) -> Graph:
     for line in lines:
         walk = Walk(graph, line.scope)
         root = opened(line.body)
-        found = {name_of(e): e for e in operands_first(root) if walk.is_name(e)}
+        found: dict[str, Named] = {}
+        for e in operands_first(root):
+            if walk.is_name(e):
+                found.setdefault(name_of(e), e)
         drawn = list(found.values())[:OPERANDS]
         rows: list[Row] = [(told(text.show_expr(root)),)]
         if len(found) > len(drawn):

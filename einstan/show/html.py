@@ -17,9 +17,9 @@ from ..syntax.words import Bind
 from . import text
 from .amounts import amount
 from .latex import NAME
-from .svg import INK, shortened
+from .svg import shortened
 from .text import Pieces
-from .tree import shade, shape_of
+from .tree import shape_of
 
 LINES: Final = 200  # statements or steps; more are counted only
 LONGEST: Final = 3000  # characters of a statement
@@ -214,7 +214,7 @@ def kernel(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]
     total = cells("th", f"together, {amount(plan.peak_bytes, 'B')} at the peak", "", *costs(plan.flops, plan.bytes))
     head = cells("th", "step", "shape", "flops", "read and written")
     body = "\n".join([*reads, *computes, *more, total])
-    return f'<table style="text-align:left">\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def read_row(name: str, axes: Sequence[str], value: Value) -> str:
@@ -226,23 +226,20 @@ def step_row(step: Step, most: int, given: Mapping[Value, str], found: Mapping[V
     """The formula with the names of inputs, the result's name after it."""
     told = step.told(lambda value: given.get(value, f"v{value.number}")) or f"v{step.out.storage.number} = {step.op}"
     result = f" → <b>{escape(found[step.out.storage])}</b>" if step.out.storage in found else ""
-    style = f' style="background:{shade(step.flops, most)};color:{INK}"'
-    flops, moved = costs(step.flops, step.bytes)
-    return cells("td", mono(shortened(told, 120)) + result, shape_of(step.out), flops, moved, style)
+    tint = f";background:rgba(230,140,40,{0.7 * step.flops / most:.2f})" if step.flops else ""
+    return cells("td", mono(shortened(told, 120)) + result, shape_of(step.out), *costs(step.flops, step.bytes), tint)
 
 
 def costs(flops: int, moved: int) -> tuple[str, str]:
     return amount(flops, "flop") if flops else "", amount(moved, "B")
 
 
-def cells(tag: str, first: str, shape: str, flops: str, moved: str, style: str = "") -> str:
-    """A row of the table; numbers stand at the right."""
-    left, right = ' style="text-align:left"', ' style="text-align:right"'
-    cost = style[:-1] + ';text-align:right"' if style else right
-    return (
-        f"<tr><{tag}{left}>{first}</{tag}><{tag}{right}>{shape}</{tag}>"
-        f"<{tag}{cost}>{flops}</{tag}><{tag}{right}>{moved}</{tag}></tr>"
-    )
+def cells(tag: str, first: str, shape: str, flops: str, moved: str, tint: str = "") -> str:
+    """A row of the table; numbers stand at the right, and the tint behind the flops."""
+    right = "text-align:right"
+    styles = ("text-align:left", right, right + tint, right)
+    row = zip(styles, (first, shape, flops, moved), strict=True)
+    return "<tr>" + "".join(f'<{tag} style="{style}">{cell}</{tag}>' for style, cell in row) + "</tr>"
 
 
 def mono(formula: str) -> str:

@@ -1,9 +1,9 @@
 """layered: where the boxes and wires of a directed graph without cycles stand when it is drawn from above downwards.
 
 After Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system structures" (1981): layers by
-the longest path, dummies where a wire passes a layer, crossings reduced by sweeps, coordinates by least squares. All
-wires of one box that pass a layer are one trunk there. Laws: every wire goes down; boxes of a layer keep their
-distance; a wire passes a layer on a vertical stroke of its own, so it crosses no box and no label; no randomness.
+the longest path, dummies where a wire passes a layer, crossings reduced by sweeps and exchanges, coordinates by least
+squares. All wires of one box that pass a layer are one trunk there. Laws: every wire goes down; boxes of a layer keep
+their distance; a wire passes a layer on a vertical stroke of its own, so it crosses no box and no label; no randomness.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def reading_order(grid: Grid) -> list[int]:
 
 
 def reduce_crossings(grid: Grid) -> None:
-    """Orders of the layers by barycentres, downwards and upwards in turn; the best that was met stays."""
+    """Orders of the layers by barycentres, downwards and upwards in turn; the best that was met, with exchanges."""
     best, fewest = [list(row) for row in grid.rows], crossings(grid)
     for sweep in range(SWEEPS):
         if not fewest:
@@ -187,6 +187,25 @@ def reduce_crossings(grid: Grid) -> None:
         if count < fewest:
             best, fewest = [list(row) for row in grid.rows], count
     grid.rows = best
+    for _ in range(SWEEPS):
+        changed = [exchange(grid, n) for n in range(len(grid.rows))]
+        if not any(changed):
+            break
+
+
+def exchange(grid: Grid, n: int) -> bool:
+    """Neighbours of a layer change places where that takes crossings away; whether some did."""
+    row, before = grid.rows[n], list(grid.rows[n])
+    upper = {knot: k for k, knot in enumerate(grid.rows[n - 1])} if n else {}
+    lower = {knot: k for k, knot in enumerate(grid.rows[n + 1])} if n + 1 < len(grid.rows) else {}
+    ups = {knot: sorted(upper[other] for other, _ in grid.above[knot]) for knot in row}
+    downs = {knot: sorted(lower[other] + grid.share(other, port) for other, port in grid.below[knot]) for knot in row}
+    for k in range(len(row) - 1):
+        a, b = row[k], row[k + 1]
+        now = inversions([*ups[a], *ups[b]]) + inversions([*downs[a], *downs[b]])
+        if inversions([*ups[b], *ups[a]]) + inversions([*downs[b], *downs[a]]) < now:
+            row[k], row[k + 1] = b, a
+    return row != before
 
 
 def sort_row(grid: Grid, n: int, down: bool) -> None:
