@@ -46,8 +46,8 @@ print(info)
 
 # %% [markdown]
 # The path says: first operands 1 and 2 (`B v`, which goes to the end of the list), then the two that are left. Only
-# the counts matter to the choice; here for thousand by thousand. `compare` puts methods side by side. It can also run
-# them; with `measure=False` it only counts.
+# the counts matter to the choice. `compare` puts methods side by side: here the same for thousand by thousand. It can
+# also run what they find; with `measure=False` it only counts.
 
 # %%
 table = compare("ij,jk,k->i", sizes={"i": 1000, "j": 1000, "k": 1000}, optimize=["naive", "auto"], measure=False)
@@ -123,13 +123,14 @@ print(loss.grad("L", wrt=["A", "B", "x"]))
 # %% [markdown]
 # Each gradient is the chain without one factor. Ordered one by one, each would be multiplied from its own best side.
 # einstan orders the value, and lets the derivatives go back through the same tree: what was computed on the way
-# forward is used on the way back, and what two gradients share is computed once.
+# forward is used on the way back, and what two gradients share is computed once. Of a program `es.contract_path` gives
+# that table too.
 
 # %%
 wrt = ["x", "A", "B", "C", "y"]
 sizes = dict.fromkeys("ijkm", 100)
-value = compare(loss, of="L", sizes=sizes, optimize=["auto"], measure=False)
-together = compare(loss, of="L", wrt=wrt, sizes=sizes, optimize=["auto"], measure=False)
+value = es.contract_path(loss, of="L", sizes=sizes, optimize=["auto"], measure=False)
+together = es.contract_path(loss, of="L", wrt=wrt, sizes=sizes, optimize=["auto"], measure=False)
 print(f"the value alone                    {value['auto'].flops:>9,} flops")
 print(f"value and all gradients together   {together.joint:>9,} flops")
 print(f"each by itself, in its best order  {together.separate:>9,} flops, {together.gain:.2f} times as many")
@@ -149,15 +150,15 @@ def chain_of(n):
 
 for n in (3, 6, 12):
     p = chain_of(n)
-    alone = compare(p, of="f", optimize=["auto"], measure=False)["auto"].flops
-    all_of_it = compare(p, of="f", wrt=list(p.inputs), optimize=["auto"], measure=False)["auto"].flops
+    alone = es.contract_path(p, of="f", optimize=["auto"], measure=False)["auto"].flops
+    all_of_it = es.contract_path(p, of="f", wrt=list(p.inputs), optimize=["auto"], measure=False)["auto"].flops
     print(f"{n:3} factors: {all_of_it / alone:.2f}")
 
 # %% [markdown]
 # ## Attention
 #
-# In a real model products and functions alternate, and every product has its own order. `compare` treats the program
-# as a whole, with the loss and its gradients.
+# In a real model products and functions alternate, and every product has its own order. Of a program the table is of
+# the whole: of the loss and its gradients.
 
 # %%
 attention = es.parse("""
@@ -168,7 +169,8 @@ attention = es.parse("""
 """)
 sizes = {"t": 64, "s": 256, "d": 32, "f": 48, "e": 16}
 wrt = ["Q", "K", "u", "V", "P"]
-orders = compare(attention, of="L", wrt=wrt, sizes=sizes, optimize=METHODS, measure=False)
+methods = ["greedy", "dp", "optimal", "auto"]
+orders = es.contract_path(attention, of="L", wrt=wrt, sizes=sizes, optimize=methods, measure=False)
 listing(orders)
 print(f"{orders.gain:.2f} times as many flops, were the loss and each gradient ordered by itself")
 
@@ -179,8 +181,8 @@ print(f"{orders.gain:.2f} times as many flops, were the loss and each gradient o
 shapes = {"Q": "td", "K": "sd", "u": "d", "V": "sf", "P": "fe", "Y": "te"}
 data = {name: rng.normal(size=[sizes[x] for x in axes]) for name, axes in shapes.items()}
 gradient = attention.grad("L", wrt=wrt)
-by_auto, by_naive = (gradient.compile(optimize=method)(data) for method in ("auto", "naive"))
-assert all(np.allclose(by_auto[name], by_naive[name]) for name in wrt)
+by_auto, by_greedy = (gradient.compile(optimize=method)(data) for method in ("auto", "greedy"))
+assert all(np.allclose(by_auto[name], by_greedy[name]) for name in wrt)
 
 # %% [markdown]
 # ## Time
@@ -222,6 +224,7 @@ except es.EinstanError as error:
 # 2. Find a chain of three matrices where the two orders differ by a factor of 100. *Hint: one long axis that only two
 #    of them share.*
 # 3. `x[I] A[I,J] A[J,K] A[K,M] x[M]` has the same matrix three times. How many flops is the gradient by `A` of the
-#    value's? *Hint: `compare(..., of=..., wrt="A")`.*
+#    value's? *Hint: `es.contract_path(p, of="f", wrt="A")`, and without
+#    `wrt`.*
 # 4. A factor of low rank: replace a matrix `W[k,j]` of a dense layer by `U[k,R] V[R,j]`, in text. From which rank on
 #    is it cheaper to multiply `U V` first? *Hint: the answer depends on the batch.*

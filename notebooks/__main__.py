@@ -14,7 +14,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m notebooks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these: 1_notation, or 1")
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 if a notebook is out of step")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    for name in options.names:
+        if not chosen([name]):
+            parser.error(f"there is no notebook {name}; there are {', '.join(s.stem for s in pairs.SOURCES)}")
+    return options
 
 
 def chosen(names: Sequence[str]) -> list[Path]:

@@ -6,6 +6,8 @@ compared.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,15 @@ def test_holds_no_noise(source: Path) -> None:
     """No warnings, no addresses, no times of execution, no paths of a machine."""
     text = pairs.path(source).read_text(encoding="utf-8")
     assert not [noise for noise in ('"stderr"', " at 0x", '"execution":', str(ROOT), str(Path.home())) if noise in text]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"), [(["--check", "4"], 0, "0 of them"), (["--check", "x"], 2, "no notebook x")]
+)
+def test_the_command(arguments: list[str], status: int, said: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "notebooks", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status
+    assert said in done.stdout + done.stderr
 
 
 def test_a_changed_output_is_told() -> None:
