@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from .rounds import FULL, QUICK
-from .settings import Settings, set_threads
+from .settings import Settings, meant, set_threads
 
 SUITES = {"gradients": "gradients", "paths": "paths", "compile": "first_result", "growth": "growth"}  # suite: module
 
 
-def names(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("suite", nargs="?", default="gradients", choices=(*SUITES, "results"))
-    parser.add_argument("--case", type=names, default=(), help="only cases whose names begin so")
-    parser.add_argument("--with", dest="candidates", type=names, default=(), help="only these candidates, or methods")
+    parser.add_argument("--case", type=words, default=(), help="only cases of these names, or first words of names")
+    parser.add_argument("--with", dest="candidates", type=words, default=(), help="only these candidates, or methods")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every candidate (default: all cores)")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--quick", action="store_true", help="one call each: whether it works, not how fast it is")
@@ -43,12 +43,28 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(options.case, options.candidates, options.threads, options.dtype, rounds)
 
 
-def run(options: argparse.Namespace) -> None:
+def unknown(settings: Settings, cases: Sequence[str], candidates: Sequence[str]) -> str | None:
+    """What is asked for and is not there, as a sentence."""
+    for asked in settings.cases:
+        if not any(meant(asked, case) for case in cases):
+            return f"There is no case {asked!r}; there are {', '.join(cases)}."
+    for asked in settings.candidates:
+        if asked not in candidates:
+            return f"There is no candidate {asked!r}; there are {', '.join(candidates) or 'none'}."
+    return None
+
+
+def run(options: argparse.Namespace) -> int:
     """One suite: its tables as they come, or all in one document."""
     settings = settings_of(options)
     set_threads(settings.threads)
     suite: Any = import_module(f".{SUITES[options.suite]}", __package__)  # after the threads are set
     from . import plots, report
+
+    mistake = unknown(settings, *suite.names())
+    if mistake is not None:
+        print(mistake, file=sys.stderr)
+        return 2
 
     found = report.document(options.suite, settings)
     if not options.json:
@@ -63,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
         print()
     if options.plot:
         plots.save(suite.CHART, [row for table in tables for row in table.rows], options.plot)
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,9 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         handed_on = ["--threads", str(options.threads), *["--quick"] * options.quick]
         results.write(handed_on, options.to or results.PAGE)
-    else:
-        run(options)
-    return 0
+        return 0
+    return run(options)
 
 
 if __name__ == "__main__":

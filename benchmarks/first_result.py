@@ -129,6 +129,11 @@ def rows(case: str, found: dict[str, list[float]]) -> Iterator[dict[str, Any]]:
         }
 
 
+def names() -> tuple[list[str], list[str]]:
+    """Of cases, and of candidates."""
+    return [case for case, *_ in CASES], [c.name for c in CANDIDATES]
+
+
 def tables(settings: Settings) -> Iterator[Table]:
     """A table for each case. A small net first: imports and first-time tables are not a case's cost."""
     present, notes = peers.taking_part(CANDIDATES, settings)

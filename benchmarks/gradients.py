@@ -161,6 +161,11 @@ def ratio(seconds: float, other: float | None) -> float | None:
     return None if other is None else seconds / other
 
 
+def names() -> tuple[list[str], list[str]]:
+    """Of cases, and of candidates."""
+    return [case.name for case in CASES], [c.name for c in CANDIDATES]
+
+
 def tables(settings: Settings) -> Iterator[Table]:
     """A table for each case."""
     present, notes = peers.taking_part(CANDIDATES, settings)

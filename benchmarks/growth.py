@@ -163,6 +163,11 @@ def warm_up(dtype: str) -> None:
     row(Case("dense-2", "dense, 2 layers", lambda: layers(2)), dtype)
 
 
+def names() -> tuple[list[str], list[str]]:
+    """Of cases, and of candidates."""
+    return [case.name for case in CASES], []
+
+
 def tables(settings: Settings) -> Iterator[Table]:
     """The stages of every case, then how the time grows."""
     warm_up(settings.dtype)

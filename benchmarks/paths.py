@@ -214,11 +214,21 @@ def model_rows(case: str, table: OrderTable) -> Iterator[Row]:
         yield rows[0] | {"methods": methods, "apart": apart / flops if flops and apart else None}
 
 
+def names() -> tuple[list[str], list[str]]:
+    """Of cases, and of methods and engines."""
+    of_models = [case.name for case in models.CASES if few_outputs(case)]
+    return [*(case.name for case in networks.CASES), *of_models], [x.name for x in (*METHODS, *ENGINES)]
+
+
+def few_outputs(case: models.Case) -> bool:
+    return len(case.model().wrt) <= OUTPUTS
+
+
 def tables(settings: Settings) -> Iterator[Table]:
     """For a network its orders, and its engines where it is run; then all models, each in its joint orders."""
     peers.set_up(peers.taking_part(ENGINES, settings)[0], settings.threads, settings.dtype)
     wanted = [case for case in networks.CASES if settings.wants(case.name)]
-    programs = [case for case in models.CASES if settings.wants(case.name) and len(case.model().wrt) <= OUTPUTS]
+    programs = [case for case in models.CASES if settings.wants(case.name) and few_outputs(case)]
     total = len(wanted) + len(programs)
     for n, network in enumerate(wanted):
         yield from network_tables(network, settings, n / total, 1 / total)
@@ -257,7 +267,7 @@ def orders(
     methods, absent = peers.taking_part(METHODS, settings)
     table = compare(
         what,
-        optimize=[method.name for method in methods],
+        optimize=[method.name for method in methods] or ["auto"],
         dtype=settings.dtype,
         seconds=SECONDS,
         progress=lambda at, total, doing: progress.show(done + part * at / total, f"{case}: {doing}"),

@@ -15,7 +15,7 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Settings:
-    """`cases` are beginnings of names; without any, and without candidates, all are meant."""
+    """`cases` are names, or the first words of names (`mlp` is all of `mlp-16`, `mlp-64`, ..); none means all."""
 
     cases: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
@@ -24,10 +24,14 @@ class Settings:
     rounds: Rounds = FULL
 
     def wants(self, case: str) -> bool:
-        return not self.cases or case.startswith(self.cases)
+        return not self.cases or any(meant(name, case) for name in self.cases)
 
     def invites(self, candidate: str) -> bool:
         return not self.candidates or candidate in self.candidates
+
+
+def meant(name: str, case: str) -> bool:
+    return case == name or case.startswith(f"{name}-")
 
 
 def set_threads(count: int) -> None:

@@ -184,6 +184,7 @@ def test_paths_of_networks_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "CASES", [networks.Case("gated", "small", SMALL["gates"])])
     monkeypatch.setattr(models, "CASES", [replace(c, sizes=c.small) for c in models.CASES if c.name == "mlp-64"])
     settings = replace(EVERYONE, candidates=("auto", "greedy", "numpy", "einstan"))
+    assert paths.names()[0] == ["gated", "mlp-64"]
     flops = 2 * 3 * 5 + 2 * (2 * 3 * 5 * 7)  # multiply, then a product summed over k
     orders, engines, together = paths.tables(settings)
     assert [(row["method"], row["flops"]) for row in orders.rows] == [("auto", flops), ("greedy", flops)]
@@ -266,7 +267,7 @@ def test_tables() -> None:
 
 def recorded(suite: str, dtype: str) -> dict[str, Any]:
     """A run's document as it comes back from JSON."""
-    times = {"products": Timing(1.0, 1.0, 1.0, 5), "einstan-into": Timing(1.5, 1.2, 1.8, 7)}
+    times = {"products": Timing(1.0, 1.0, 1.0, 5), "einstan": Timing(1.5, 1.2, 1.8, 7)}
     measured = Table("mlp", list(gradients.rows(models.CASES[0], times)), gradients.COLUMNS)
     document = report.document(suite, Settings(threads=3, dtype=dtype)) | {"date": "2026-01-02 03:04 UTC"}
     document |= {"machine": {"processor": "abacus", "cores": "7"}, "versions": {"numpy": "9.9"}}
@@ -281,7 +282,7 @@ def test_results_are_what_was_measured() -> None:
     for part in [*once, "| a | 1.23 |", "| bcd | - |", "x is not installed", "**a case**", str(Rounds())]:
         assert page.count(part) == 1, part
     assert page.count("| mlp-16 | 1500.000 | 40% | - | - | 1.50 |") == 2  # the summary, of both precisions
-    assert page.count("| einstan-into | 1500.0000 | 40% | 7 | 1.50 | - | - |") == len(results.RUNS)
+    assert page.count("| einstan | 1500.0000 | 40% | 7 | 1.50 | - | - |") == len(results.RUNS)
     heads = [
         "Summary",
         "gradients, float32",
@@ -327,7 +328,8 @@ def test_arguments() -> None:
     options = command.arguments(["paths", "--case", "mps,chain-10", "--with", "auto", "--threads", "3", "--quick"])
     settings = command.settings_of(options)
     assert settings == Settings(("mps", "chain-10"), ("auto",), 3, "float32", QUICK)
-    assert [settings.wants(name) for name in ("mps-20", "chain-100", "chain-99", "gated")] == [True, True, False, False]
+    wanted = {"mps-20": True, "mpss": False, "chain-10": True, "chain-100": False, "chain": False}
+    assert {name: settings.wants(name) for name in wanted} == wanted
     assert [settings.invites(name) for name in ("auto", "autograd")] == [True, False]
     everything = command.settings_of(command.arguments([]))
     assert everything.wants("mps-20") and everything.invites("jax") and everything.rounds == Rounds()
@@ -338,6 +340,17 @@ def test_wrong_arguments(wrong: list[str], capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as stopped:
         command.arguments(wrong)
     assert stopped.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suite", [gradients, paths, first_result, growth], ids=lambda suite: suite.__name__)
+def test_what_is_not_there_is_said(suite: Any) -> None:
+    cases, candidates = suite.names()
+    assert len(set(cases)) == len(cases) and cases
+    assert command.unknown(Settings(tuple(cases), tuple(candidates)), cases, candidates) is None
+    message = command.unknown(Settings(("nosuch",)), cases, candidates)
+    assert message == f"There is no case 'nosuch'; there are {', '.join(cases)}."
+    message = command.unknown(Settings((), ("nosuch",)), cases, candidates)
+    assert message == f"There is no candidate 'nosuch'; there are {', '.join(candidates) or 'none'}."
 
 
 def test_who_is_absent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
