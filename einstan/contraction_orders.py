@@ -39,6 +39,7 @@ SECONDS: Final = 5.0  # for a method to find its orders
 LONG: Final = 2.0  # seconds: what is predicted to take longer is not run
 ROUNDS: Final = 3
 ROUND: Final = 0.02  # seconds that a plan runs in a round
+SLOW: Final = 0.3  # seconds: what takes longer runs once
 MAX_RANK: Final = 64  # of numpy's arrays
 RESULT: Final = "out"  # what the result of a contraction is called
 
@@ -96,15 +97,9 @@ def compared(
         tell(name)
         orders[name] = tried(subject, method, limits, plans)
         rows[name] = row_of(subject, name, orders[name], limits, machine)
-    alone = []
-    able = {name: method for name, method in methods.items() if orders[name].plan is not None}
-    share = replace(limits, seconds=limits.seconds / max(1, len(parts)))
-    for part in parts:
-        tell(f"{part.title} alone")
-        alone.append(best_alone(part, able, share))
+    alone = all_alone(parts, methods, orders, limits, tell)
     if measure:
         rows = run(subject, rows, orders, limits, tell)
-    known = [one for one in alone if one is not None]
     return OrderTable(
         title=subject.title,
         outputs=subject.outputs,
@@ -114,7 +109,7 @@ def compared(
         memory_limit=limits.nbytes,
         choice=choice,
         rows=tuple(rows.values()),
-        alone=tuple(known) if len(known) == len(alone) else (),
+        alone=alone,
     )
 
 
@@ -126,13 +121,15 @@ def counted(progress: Progress, total: int) -> Tell:
 
 def methods_of(optimize: Any) -> dict[str, Optimize]:
     """The methods that are compared, by what their rows are called."""
+    found: list[Any]
     if isinstance(optimize, str):
-        names = [name.strip() for name in optimize.split(",")]
-        found: Sequence[Any] = installed() if optimize == "all" else names
-    elif callable(optimize) or one_path(optimize):
+        found = installed() if optimize == "all" else [name.strip() for name in optimize.split(",")]
+    elif callable(optimize) or not isinstance(optimize, Iterable):
         found = [optimize]
     else:
-        found = list(optimize)
+        given = list(optimize)
+        steps = [step for step in given if not isinstance(step, str) or step != "einsum_path"]
+        found = [steps] if steps and all(map(is_step, steps)) else given
     if not found:
         raise EinstanError("No method is named.", 'Write optimize="all", or names of methods.')
     for method in found:
@@ -140,14 +137,9 @@ def methods_of(optimize: Any) -> dict[str, Optimize]:
     return {called(method): method for method in found}
 
 
-def one_path(optimize: Any) -> bool:
-    """Whether it is a path, and not a list of methods: its steps are pairs of numbers."""
-    steps = [step for step in optimize if step != "einsum_path"] if isinstance(optimize, Iterable) else [()]
-    return all(not isinstance(step, str) and not callable(step) and all(map(is_number, step)) for step in steps)
-
-
-def is_number(x: Any) -> bool:
-    return hasattr(x, "__index__")
+def is_step(x: Any) -> bool:
+    """Whether it is a step of a path, and no method."""
+    return isinstance(x, Sequence) and not isinstance(x, str) and all(hasattr(k, "__index__") for k in x)
 
 
 def called(method: Optimize) -> str:
@@ -223,6 +215,25 @@ def has_choice(subject: Subject) -> bool:
 
     subject.nodes(Order(naive))
     return any(n > 2 for n in asked)
+
+
+def all_alone(
+    parts: Sequence[Subject], methods: Mapping[str, Optimize], orders: Mapping[str, Tried], limits: Limits, tell: Tell
+) -> tuple[Alone, ...]:
+    """Every output by itself; of methods that agree on all outputs together, the first is asked. Empty where one has
+    no order."""
+    firsts: dict[tuple[Node, ...], str] = {}
+    for name, order in orders.items():
+        if order.plan is not None:
+            firsts.setdefault(order.nodes, name)
+    able = {name: methods[name] for name in firsts.values()}
+    share = replace(limits, seconds=limits.seconds / max(1, len(parts)))
+    found = []
+    for part in parts:
+        tell(f"{part.title} alone")
+        found.append(best_alone(part, able, share))
+    known = tuple(one for one in found if one is not None)
+    return known if len(known) == len(found) else ()
 
 
 def best_alone(part: Subject, methods: Mapping[str, Optimize], limits: Limits) -> Alone | None:
@@ -363,14 +374,14 @@ def measured(subject: Subject, plans: Sequence[Plan], tell: Tell) -> dict[Plan, 
     arrays = subject.arrays()
     ready = {plan: subject.bound(plan) for plan in plans}
     times: dict[Plan, list[float]] = {plan: [] for plan in plans}
+    for bound in ready.values():
+        tell("run")
+        bound.call(arrays)  # the first call makes its source and workspace
     for n in range(ROUNDS):
         for plan, bound in ready.items():
-            if n == 0:
-                tell("run")
-                times[plan] += timed(bound, arrays, 0.0)  # the first call makes its source and workspace
-            elif times[plan][-1] < ROUND * 10:
+            if n == 0 or times[plan][-1] < SLOW:
                 times[plan] += timed(bound, arrays, ROUND)
-    return {plan: median(own[1:] or own) for plan, own in times.items()}
+    return {plan: median(own) for plan, own in times.items()}
 
 
 def timed(bound: Bound, arrays: Sequence[Any], seconds: float) -> list[float]:

@@ -203,12 +203,12 @@ def html(table: OrderTable) -> str:
         name = f"<th {LEFT}>{escape(name_of(table, row))}</th>"
         body.append(f"<tr>{name}{numbers}<td {LEFT}>{escape(row.remark)}</td></tr>")
     parts = [
-        "<br>".join(map(escape, heading(table))),
+        "<br/>".join(map(escape, heading(table))),
         f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>",
         html_list("largest array", [f"{s}: {short(f)} {others(who, rows)}" for s, f, who in largest_arrays(table)]),
         html_list("path", [f"{short(path)} {others(who, rows)}" for path, who in paths(table)]),
         html_list("steps", [f"{f}   {flops}" for f, flops in steps_of(rows[0])]) if len(rows) == 1 else "",
-        "<br>".join(map(escape, notes(table))),
+        "<br/>".join(map(escape, notes(table))),
     ]
     return "".join(f"<div>{part}</div>" for part in parts if part)
 
