@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import attrgetter, index
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
-from numpy import einsum as numpy_einsum
 
 from .arrays import Array, DType
 from .contraction import KEPT, Method, Path, contraction
@@ -25,9 +24,13 @@ from .subscripts import FIRST_LETTER, ArrayShape, Form, Labels, Lists, Subscript
 
 Signature = tuple[type, ArrayShape, DType]
 
+numpy_einsum: Callable[..., Any] = np.einsum  # as it is now: es.einsum may take its name later
 SIGNATURE: Final = attrgetter("__class__", "shape", "dtype")
 CASTINGS: Final = ("no", "equiv", "safe", "same_kind", "unsafe")
+ORDERS: Final = ("K", "C", "F", "A")
 OWN_DTYPES: Final = frozenset("?bBhHiIlLqQefdFD")  # bfloat16 too; others are numpy's
+SINGLE: Final = np.dtype(np.float32)
+HALVES: Final = frozenset({"float16", "bfloat16"})  # summed in SINGLE; the planner knows float16
 NUMPY_OPERANDS: Final = 63
 NUMPY_LABELS: Final = 52
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # numpy's for 0, 1, ..
@@ -173,13 +176,13 @@ class Options(NamedTuple):
     dtype: DType | None = None
     out: DType | None = None
     casting: str = "safe"
-    order: Any = "K"
+    order: str = "K"
     method: Method | Limited | None = "auto"
 
     @property
     def ours(self) -> bool:
         """Whether the call asks for nothing that only numpy does."""
-        return self.method is not None and self.order in ("K", "k", None)
+        return self.method is not None and self.order == "K"
 
 
 PLAIN: Final = Options()
@@ -193,10 +196,14 @@ def asked(out: Any, dtype: Any, order: Any, casting: Any, method: Method | Limit
     """The options, checked as far as they can be without operands."""
     if out is not None and not isinstance(out, np.ndarray):
         raise EinstanTypeError(f"out is no array: it is {type(out).__name__}.", "Give a numpy array.")
+    if order is not None and not isinstance(order, str):
+        raise EinstanTypeError(f"The order is {order!r:.60}.", f"Write one of {', '.join(ORDERS)}.")
+    if order is not None and order.upper() not in ORDERS:
+        raise EinstanError(f"There is no order {order!r:.60} of axes.", f"Write one of {', '.join(ORDERS)}.")
     if casting not in CASTINGS:
         raise EinstanError(f"There is no casting {casting!r:.60}.", f"Write one of {', '.join(CASTINGS)}.")
     wanted = None if dtype is None else np.dtype(dtype)
-    return Options(wanted, None if out is None else out.dtype, casting, order, method)
+    return Options(wanted, None if out is None else out.dtype, casting, (order or "K").upper(), method)
 
 
 def check_shape(out: Array, shape: ArrayShape) -> None:
@@ -226,7 +233,7 @@ def path_of(s: Subscripts, method: Method | Limited | None) -> list[tuple[int, .
     n = len(s.terms)
     if method is None:
         return [tuple(range(n))]
-    if isinstance(method, tuple) and not isinstance(method, Limited):
+    if is_path(method):
         return list(whole(method, n))
     name, limit = method if isinstance(method, Limited) else (method, None)
     if name in NUMPY_ORDERS:
@@ -263,11 +270,17 @@ def prepared(form: Form, signatures: tuple[Signature, ...], options: Options = P
     dtypes = [dtype for _, _, dtype in signatures]
     s = read(form, shapes)
     dtype = common(dtypes, options, s.shape)
-    if options.ours and len(dtypes) == 1 and dtypes[0] == dtype and set(s.terms[0]) == set(s.out):
-        return viewing(s)
+    if is_path(options.method):
+        whole(options.method, len(shapes))
+    if len(shapes) == 1 and set(s.terms[0]) == set(s.out) and options.dtype in (None, dtypes[0]):
+        return viewing(s, options.casting)
     if options.ours and is_own(dtype):
         return by_contraction(s, shapes, dtypes, dtype, options)
     return by_numpy(s, dtype, options)
+
+
+def is_path(method: Method | Limited | None) -> TypeGuard[Path]:
+    return isinstance(method, tuple) and not isinstance(method, Limited)
 
 
 def common(dtypes: Sequence[DType], options: Options, shape: ArrayShape) -> DType:
@@ -303,9 +316,9 @@ def by_contraction(
 ) -> Job:
     """In the common dtype; bfloat16 in float32 (the planner does so with float16)."""
     method = options.method
-    if isinstance(method, Limited) or (isinstance(method, tuple) and len(s.terms) > 1):
+    if isinstance(method, Limited):
         method = tuple(path_of(s, method))
-    computed = np.dtype(np.float32) if dtype.name == "bfloat16" else dtype
+    computed = SINGLE if dtype.name == "bfloat16" else dtype
     found = contraction(s.terms, s.out, shapes, computed, method, s.names)
     steps: list[Callable[[Any], Any]] = [found.compute]
     if any(d is not computed for d in dtypes):
@@ -345,7 +358,7 @@ def cast(a: Array, dtype: DType) -> Array:
 def put(found: Array, out: Array, casting: Any) -> None:
     """The result written where its dtype may go; a scalar that may not, if its value stays."""
     with np.errstate(all="ignore"):
-        stored = found.astype(out.dtype)
+        stored = found.astype(out.dtype)  # a copy, as out may overlap what is shown
         if not out.shape and not np.can_cast(found.dtype, out.dtype, casting) and stored != found:
             check_cast(f"The result {found}", found.dtype, out.dtype, casting)
         np.copyto(out, stored)
@@ -354,19 +367,19 @@ def put(found: Array, out: Array, casting: Any) -> None:
 # ---------------------------------------------------------------- views
 
 
-def viewing(s: Subscripts) -> Job:
+def viewing(s: Subscripts, casting: str) -> Job:
     """A transpose or a diagonal of the one operand."""
     (own,), out = s.terms, s.out
     diagonal = len(set(own)) < len(own)
     perm = () if diagonal else tuple([own.index(label) for label in out])
 
-    def compute(arrays: Sequence[Array]) -> Array:
+    def view(arrays: Sequence[Array]) -> Array:
         return diagonals(arrays[0], own, out) if diagonal else arrays[0].transpose(perm)
 
     def write(arrays: Sequence[Array], out: Array) -> None:
-        np.copyto(out, compute(arrays), casting="unsafe")
+        put(view(arrays), out, casting)
 
-    return Job(s.shape, compute, write)
+    return Job(s.shape, view if s.out else lambda arrays: arrays[0][()], write)
 
 
 def diagonals(a: Array, own: Labels, out: Labels) -> Array:
@@ -394,20 +407,16 @@ def by_numpy(s: Subscripts, dtype: DType, options: Options) -> Job:
             f"{NUMPY_LABELS} labels at most.",
             'Give plain numbers, order="K" and another optimize.',
         )
+    computed = SINGLE if dtype.name in HALVES else dtype
     lists = [list(own) for own in s.terms]
-    rest: dict[str, Any] = {"casting": options.casting, "optimize": options.method is not None and n > 2}
-    if options.dtype is not None or options.out is not None:
-        rest["dtype"] = dtype
-    if options.order is not None:
-        rest["order"] = options.order
+    optimize = options.method is not None and n > 2
 
     def compute(arrays: Sequence[Array]) -> Any:
-        return numpy_einsum(*interleaved(arrays, lists), list(s.out), **rest)
+        alike = [a if a.dtype == computed else cast(a, computed) for a in arrays]
+        found = numpy_einsum(*interleaved(alike, lists), list(s.out), order=options.order, optimize=optimize)
+        return found if computed == dtype else found.astype(dtype)
 
-    def write(arrays: Sequence[Array], out: Array) -> None:
-        numpy_einsum(*interleaved(arrays, lists), list(s.out), out=out, **rest)
-
-    return Job(s.shape, compute, write)
+    return Job(s.shape, compute, lambda arrays, out: put(np.asarray(compute(arrays)), out, options.casting))
 
 
 def interleaved(arrays: Sequence[Array], lists: Sequence[list[int]]) -> Iterator[Any]:

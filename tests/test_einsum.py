@@ -237,7 +237,7 @@ def test_numpy_has_the_last_word_on_other_dtypes() -> None:
 # ---------------------------------------------------------------- views
 
 
-VIEWS = "ij->ij ij->ji ii->i iij->ji ijj->ij ijij->ji iii->i ...ii->...i i...->...i ... ->".split()
+VIEWS = "ij->ij ij->ji ii->i iij->ji ijj->ij ijij->ji iii->i ...ii->...i i...->...i ...".split()
 
 
 @pytest.mark.parametrize("equation", VIEWS)
@@ -250,6 +250,12 @@ def test_transposes_and_diagonals_are_views(equation: str, writeable: bool) -> N
     np.testing.assert_array_equal(found, expected)
     assert np.shares_memory(found, a) and found.strides == expected.strides
     assert found.flags.writeable == writeable
+
+
+@pytest.mark.parametrize("equation", ["", "->", "..."])
+def test_what_has_no_axes_is_a_scalar(equation: str) -> None:
+    found = es.einsum(equation, np.array(3.0))
+    assert found == 3 and type(found) is type(np.einsum(equation, np.array(3.0)))
 
 
 def test_what_is_cast_or_summed_is_no_view() -> None:
@@ -295,7 +301,8 @@ BAD_OPTIONS: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (TypeError, "casting='same_kind' does not make int64", {"dtype": int, "casting": "same_kind"}),
     (ValueError, "There is no casting 'blah'", {"casting": "blah"}),
     (TypeError, "bad_data_type", {"dtype": "bad_data_type"}),
-    (ValueError, "order", {"order": "W"}),
+    (ValueError, "There is no order 'W' of axes", {"order": "W"}),
+    (TypeError, "The order is 3", {"order": 3}),
     (TypeError, "bad", {"bad": 0}),
     (ValueError, "There is no order of multiplication called 'best'", {"optimize": "best"}),
     (TypeError, "is no order of multiplication", {"optimize": 3}),
