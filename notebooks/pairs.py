@@ -126,4 +126,4 @@ def forms(output: Notebook) -> list[str]:
 
 def said(data: str) -> str:
     """The text; of a picture what is written in it, wherever it stands."""
-    return " | ".join(sorted(re.findall(r">([^<]*\S[^<]*)<", data))) if data.startswith("<svg") else data
+    return " | ".join(sorted(re.findall(r">([^<>]*[^<>\s])\s*<", data))) if data.startswith("<svg") else data
