@@ -326,7 +326,7 @@ def path(arguments: Arguments) -> None:
 
 def is_contraction(word: str | None) -> bool:
     """Whether it is einsum notation: it holds a comma or an arrow, and is no file."""
-    return word is not None and ("," in word or "->" in word) and not Path(word).exists()
+    return word is not None and ("," in word or "->" in word) and not os.path.exists(word)
 
 
 def bar(done: int, total: int, doing: str) -> None:

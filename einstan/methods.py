@@ -272,7 +272,7 @@ def by_library(name: str, load: Callable[[], Callable[..., Any]], problem: Probl
         said = "goes as deep as there are operands, too deep for Python"
     except RuntimeError as error:  # opt_einsum's dp, where nothing keeps within the memory limit
         said = f"found nothing: {str(error)[:80].rstrip('. ')}"
-    raise EinstanError(f"{name} {said} ({len(problem.terms)} operands).", 'Write optimize="auto", or raise the limit.')
+    raise EinstanError(f"{name} {said} ({len(problem.terms)} operands).", 'Write optimize="auto".')
 
 
 def of_opt_einsum(name: str) -> Method:

@@ -349,7 +349,8 @@ class Program:
 
         Options: `functions` says what opaque functions are (words of the language, formulas of `es.function`, Python
         callables), `strict` leaves out laws that hold for finite values only, `check_finite` reports nan and inf,
-        `optimize` orders contractions, `memory_limit` is in bytes, `sizes` are those that `source` and `cost` show.
+        `optimize` orders contractions (a name such as "dp", a path, a function; see `es.contract_path`),
+        `memory_limit` is in bytes or a text such as "1GB", `sizes` are those that `source` and `cost` show.
 
         >>> k = parse("y[i] = f(x[i])").compile("y", functions={"f": "tanh"})
         >>> k(x=[0.0, 100.0])
