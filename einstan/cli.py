@@ -27,6 +27,7 @@ from .errors import EinstanError
 from .files import numbers, read_data, read_text, write_arrays
 from .kernel import Kernel
 from .methods import METHODS
+from .order_table import OrderTable
 from .programs import Derived, Program, parse
 from .request import Term, Tree
 from .show.assignments import lacking
@@ -300,20 +301,7 @@ DERIVED_TO: dict[str, Callable[[Derived, Arguments], str]] = {
 
 def path(arguments: Arguments) -> None:
     """Contraction orders side by side: of a contraction, of names, of a scalar with its gradients."""
-    what = arguments.file if is_contraction(arguments.file) else read_program(arguments)
-    table = compare(
-        what,
-        of=arguments.of and names(arguments.of),
-        wrt=arguments.wrt and names(arguments.wrt),
-        sizes=sizes(arguments),
-        optimize=arguments.optimize,
-        memory_limit=arguments.memory,
-        measure=arguments.run_orders,
-        dtype=arguments.dtype,
-        progress=bar if sys.stderr is not None and sys.stderr.isatty() else None,
-        functions=functions(arguments),
-        seconds=arguments.seconds,
-    )
+    table = compared(arguments)
     if arguments.plot:
         table.svg().save(arguments.plot)
     if arguments.json:
@@ -324,16 +312,38 @@ def path(arguments: Arguments) -> None:
         print("\n".join(steps_text(table.best)))
 
 
+def compared(arguments: Arguments) -> OrderTable:
+    """The comparison, with a bar on a terminal."""
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    try:
+        return compare(
+            arguments.file if is_contraction(arguments.file) else read_program(arguments),
+            of=arguments.of and names(arguments.of),
+            wrt=arguments.wrt and names(arguments.wrt),
+            sizes=sizes(arguments),
+            optimize=arguments.optimize,
+            memory_limit=arguments.memory,
+            measure=arguments.run_orders,
+            dtype=arguments.dtype,
+            progress=bar if on_terminal else None,
+            functions=functions(arguments),
+            seconds=arguments.seconds,
+        )
+    finally:
+        if on_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 def is_contraction(word: str | None) -> bool:
     """Whether it is einsum notation: it holds a comma or an arrow, and is no file."""
     return word is not None and ("," in word or "->" in word) and not os.path.exists(word)
 
 
 def bar(done: int, total: int, doing: str) -> None:
-    """How far it is, on one line of stderr that is cleared at the end."""
+    """How far it is, on one line of stderr."""
     full = BAR * done // max(1, total)
-    line = f"{'█' * full}{'░' * (BAR - full)} {done}/{total} {doing}"[: get_terminal_size().columns - 1]
-    print(f"\r\x1b[K{line}" if done < total else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+    line = f"{'█' * full}{'░' * (BAR - full)} {done}/{total} {doing}"
+    print(f"\r\x1b[K{line[: get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
 
 def run(arguments: Arguments) -> None:

@@ -265,7 +265,7 @@ def by_library(name: str, load: Callable[[], Callable[..., Any]], problem: Probl
     try:
         if len(problem.terms) <= DIRECT:
             return by_function(function, problem)
-        return within(problem.seconds, lambda: by_function(function, problem))
+        return quietly(lambda: within(problem.seconds, lambda: by_function(function, problem)))
     except OutOfTime:
         said = f"did not finish within {problem.seconds:.1f} s"
     except RecursionError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ import opt_einsum
 import pytest
 
 import einstan as es
-from einstan.cli import bar, main
+from einstan.cli import main
 from einstan.contraction_orders import compare
 from einstan.cost_model import Machine, this_machine
 from einstan.errors import EinstanError
@@ -410,11 +411,14 @@ def test_a_file_whose_name_holds_a_comma_is_a_file(tmp_path: Path, capsys: pytes
     assert "orders of y" in capsys.readouterr().out
 
 
-def test_the_bar_is_drawn_on_one_line_and_cleared(capsys: pytest.CaptureFixture[str]) -> None:
-    bar(3, 12, "greedy")
-    bar(12, 12, "")
-    err = capsys.readouterr().err
-    assert "██████░" in err
-    assert "3/12 greedy" in err
-    assert "\n" not in err
-    assert err.endswith("\r\x1b[K")
+def test_the_bar_is_drawn_on_one_line_and_cleared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    for words, status in ((["ij,jk->ik", "--optimize", "auto,dp"], 0), (["ij,jk->ik", "--sizes", "q=1"], 1)):
+        assert main(["path", *words]) == status
+        err = capsys.readouterr().err
+        drawn, _, after = err.rpartition("\r\x1b[K")
+        assert "\n" not in drawn
+        assert after == "" if status == 0 else after.startswith("error: ")
+        assert ("██████░" in drawn and "1/4 dp" in drawn) == (status == 0)

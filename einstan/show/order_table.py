@@ -84,7 +84,7 @@ def heading(table: OrderTable) -> list[str]:
             "inputs  " + short("  ".join(f"{name}[{sized(axes)}]" for name, axes in table.inputs.items()), 200)
         )
     if table.assumed:
-        lines.append(f"assumed {' '.join(table.assumed)} (sizes that nobody gave)")
+        lines.append(f"assumed {short(' '.join(table.assumed))} (sizes that nobody gave)")
     if table.memory_limit is not None:
         lines.append(f"memory  {amount(table.memory_limit, 'B')} at most")
     return lines
