@@ -245,9 +245,6 @@ class Expr:
         """The formula as a picture, with all that it is made of; see `Program.svg`."""
         return self.program.below(self.name).svg()
 
-    def _repr_svg_(self) -> str:
-        return str(self.svg())
-
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
@@ -346,6 +343,13 @@ class Whole(Expr):
 
     def __str__(self) -> str:
         return f"{self.name}[{','.join(self.letters)}]"
+
+    @property
+    def sides(self) -> Sequence[ast.Expr]:
+        return [ast.Tensor(self.name, tuple(map(ast.Index, self.letters)))]
+
+    def svg(self) -> Picture:
+        return self[self.letters].svg()
 
 
 def plain(indices: Sequence[ast.Index]) -> bool:

@@ -495,6 +495,14 @@ def test_expressions_have_pictures() -> None:
         ET.fromstring(e._repr_html_())
 
 
+def test_tensors_and_unfinished_formulas_are_shown() -> None:
+    X = es.tensors("X[b,k]")
+    b, K = es.indices("b K")
+    assert X.latex() == X["b", "k"].latex() == "X_{b,k}" and X.svg() == X["b", "k"].svg()
+    assert X[b, K].latex() == "X_{b,K}"  # not a whole formula, which has a place for K elsewhere
+    assert re.sub("<[^>]*>", "", X[b, K]._repr_html_()) == "Xb,K"
+
+
 def test_numbers_with_exponents_are_no_differences() -> None:
     p = es.parse("y = 1e-30 x + z^1e40 / 3e-25")
     assert "1\\mathrm{e}{-30} x" in p.latex() and "-" not in p.latex().replace("{-", "")
