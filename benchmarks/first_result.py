@@ -145,7 +145,7 @@ def tables(settings: Settings) -> Iterator[Table]:
     for n, (case, title, make) in enumerate(cases):
         model, found = make(), {}
         for k, candidate in enumerate(present):
-            progress.show((n + k / len(present)) / len(cases), f"{case}: {candidate.name}")
+            progress.part(case, n, len(cases))(k / len(present), candidate.name)
             found[candidate.name] = times(candidate, model, settings.dtype, settings.rounds.rounds)
         progress.clear()
         yield Table(

@@ -37,6 +37,11 @@ def products_alone(model: Model, a: Arrays) -> Call:
     return call
 
 
+def by_hand(model: Model, a: Arrays) -> Call:
+    assert model.by_hand is not None
+    return model.by_hand(a)
+
+
 def einstan(model: Model, a: Arrays) -> Call:
     import einstan as es
 
@@ -78,7 +83,7 @@ class Candidate:
 
 CANDIDATES = (
     Candidate("products", "numpy", "floor", products_alone),
-    Candidate("numpy", "numpy", "hand", lambda model, a: model.by_hand(a)),
+    Candidate("numpy", "numpy", "hand", by_hand),
     Candidate("einstan", "einstan", "ours", einstan),
     Candidate("einstan-into", "einstan", "ours", einstan_into),
     Candidate("jax", "jax", "peer", by_peer(peers.jax_jit)),
@@ -109,7 +114,7 @@ def too_many(model: Model, candidates: Sequence[Candidate]) -> Iterator[str]:
 def calls_of(model: Model, candidates: Sequence[Candidate], dtype: str) -> dict[str, Call]:
     """The call of each candidate, whose numbers are right."""
     a = model.arrays(dtype)
-    truth = model.by_hand({name: array.astype("float64") for name, array in a.items()})()
+    truth = by_hand(model, {name: array.astype("float64") for name, array in a.items()})()
     calls: dict[str, Call] = {}
     for candidate in candidates:
         if takes_part(candidate, model):
@@ -129,15 +134,14 @@ COLUMNS = (
     ("to_numpy", "/ numpy", ".2f"),
     ("to_peer", "/ best peer", ".2f"),
 )
-
-
 CHART = Chart("Value and gradients: time / numpy by hand", "case", "candidate", "to_numpy", "×")
+COMPARED = ("floor", "hand", "peer")  # roles, of which the fastest counts
 
 
 def rows(case: Case, times: Mapping[str, Timing]) -> Iterator[dict[str, Any]]:
     """A row for each candidate; ratios to the floor, to the hand-written version, to the fastest peer."""
     seconds = {name: t.seconds for name, t in times.items()}
-    in_role = {role: [seconds[c.name] for c in CANDIDATES if c.role == role and c.name in seconds] for role in ROLES}
+    in_role = {role: [seconds[c.name] for c in CANDIDATES if c.role == role and c.name in seconds] for role in COMPARED}
     best = {role: min(found, default=None) for role, found in in_role.items()}
     for name, t in times.items():
         yield {
@@ -152,9 +156,6 @@ def rows(case: Case, times: Mapping[str, Timing]) -> Iterator[dict[str, Any]]:
             "to_numpy": ratio(t.seconds, best["hand"]),
             "to_peer": ratio(t.seconds, best["peer"]),
         }
-
-
-ROLES = ("floor", "hand", "peer")
 
 
 def ratio(seconds: float, other: float | None) -> float | None:
@@ -172,18 +173,10 @@ def tables(settings: Settings) -> Iterator[Table]:
     peers.set_up(present, settings.threads, settings.dtype)
     cases = [case for case in CASES if settings.wants(case.name)]
     for n, case in enumerate(cases):
-        progress.show(n / len(cases), case.name)
+        tell = progress.part(case.name, n, len(cases))
+        tell(0, "right numbers")
         model = case.model()
-        calls = calls_of(model, present, settings.dtype)
-        times = measure(
-            calls,
-            settings.rounds,
-            lambda done, name, n=n, case=case: progress.show((n + done) / len(cases), f"{case.name}: {name}"),
-        )
+        times = measure(calls_of(model, present, settings.dtype), settings.rounds, tell)
         progress.clear()
-        yield Table(
-            f"{case.title}: value and gradients, {settings.dtype}",
-            list(rows(case, times)),
-            COLUMNS,
-            (*notes, *too_many(model, present)),
-        )
+        title = f"{case.title}: value and gradients, {settings.dtype}"
+        yield Table(title, list(rows(case, times)), COLUMNS, (*notes, *too_many(model, present)))

@@ -178,7 +178,8 @@ def tables(settings: Settings) -> Iterator[Table]:
         rows.append(row(case, settings.dtype))
     progress.clear()
     yield Table(f"from text to program: width {WIDTH}, batch {BATCH}, value and gradients", rows, COLUMNS)
-    yield Table("growth", list(ratios(rows)), (("case", "case", "s"), ("ratio", "time ratio", ".1f")))
+    if compared := list(ratios(rows)):
+        yield Table("growth", compared, (("case", "case", "s"), ("ratio", "time ratio", ".1f")))
 
 
 def ratios(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -55,7 +55,7 @@ def scale(name: str, shape: tuple[int, ...]) -> float:
     """Of an array's entries: a sum over all sites of two matrix product states keeps its size too."""
     if name[0] not in "UVWw":
         return 1.0
-    return prod(shape) ** -0.25 if len(shape) > 2 else max(shape) ** -0.5
+    return 1 / sqrt(sqrt(prod(shape))) if len(shape) > 2 else 1 / sqrt(max(shape))
 
 
 def squares(r: Any) -> Any:
@@ -119,7 +119,7 @@ def lstm_concat(batch: int, h: int, x: int) -> Model:
 
 def lstm_block(batch: int, h: int, x: int) -> Model:
     """One step, every gate with a matrix for h and one for x."""
-    weights = {"U": (h, h), "V": (h, x)}
+    weights: Shapes = {"U": (h, h), "V": (h, x)}
     return lstm_cell("U{0}[j,K] h[b,K] + V{0}[j,M] x[b,M]", weights, lstm_block_linear, by_hand.lstm_block, batch, h, x)
 
 

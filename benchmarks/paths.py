@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 import einstan as es
-from einstan.contraction_orders import OrderTable, compare
+from einstan.contraction_orders import compare
+from einstan.order_table import OrderTable
 
 from . import models, networks, peers, progress
 from .checking import agree
 from .networks import Network
 from .report import Chart, Row, Table
-from .rounds import Timing, measure
+from .rounds import Tell, Timing, measure
 from .settings import Settings
 
 SECONDS = 5.0  # that a method may search
@@ -217,7 +218,8 @@ def model_rows(case: str, table: OrderTable) -> Iterator[Row]:
 def names() -> tuple[list[str], list[str]]:
     """Of cases, and of methods and engines."""
     of_models = [case.name for case in models.CASES if few_outputs(case)]
-    return [*(case.name for case in networks.CASES), *of_models], [x.name for x in (*METHODS, *ENGINES)]
+    of_both = dict.fromkeys([*(m.name for m in METHODS), *(e.name for e in ENGINES)])
+    return [*(case.name for case in networks.CASES), *of_models], list(of_both)
 
 
 def few_outputs(case: models.Case) -> bool:
@@ -228,41 +230,41 @@ def tables(settings: Settings) -> Iterator[Table]:
     """For a network its orders, and its engines where it is run; then all models, each in its joint orders."""
     peers.set_up(peers.taking_part(ENGINES, settings)[0], settings.threads, settings.dtype)
     wanted = [case for case in networks.CASES if settings.wants(case.name)]
-    programs = [case for case in models.CASES if settings.wants(case.name) and few_outputs(case)]
-    total = len(wanted) + len(programs)
-    for n, network in enumerate(wanted):
-        yield from network_tables(network, settings, n / total, 1 / total)
-    rows: list[Row] = []
-    for n, case in enumerate(programs, len(wanted)):
-        model = case.model()
-        asked = {"of": "L", "wrt": model.wrt, "sizes": model.shapes}
-        table, notes = orders(es.parse(model.text), settings, case.name, n / total, 1 / total, **asked)
-        rows += model_rows(case.name, table)
-    if rows:
-        title = f"models: the value and all gradients, ordered together, {settings.dtype}"
-        yield Table(title, rows, MODEL_COLUMNS, notes)
+    with_gradients = [case for case in models.CASES if settings.wants(case.name) and few_outputs(case)]
+    total = len(wanted) + len(with_gradients)
+    for n, case in enumerate(wanted):
+        yield from network_tables(case, settings, progress.part(case.name, n, total))
+    if with_gradients:
+        yield models_table(with_gradients, settings, len(wanted), total)
 
 
-def network_tables(case: networks.Case, settings: Settings, done: float, part: float) -> Iterator[Table]:
+def network_tables(case: networks.Case, settings: Settings, tell: Tell) -> Iterator[Table]:
     n = case.make()
-    table, notes = orders(n.subscripts, settings, case.name, done, part, sizes=n.shapes)
+    table, notes = orders(n.subscripts, settings, tell, sizes=n.shapes)
     yield Table(f"{case.title}: orders, {settings.dtype}", list(order_rows(case.name, table)), ORDER_COLUMNS, notes)
     ran = next((row for row in table if row.measured is not None and row.measured < LONG), None)
     engines, absent = peers.taking_part(ENGINES, settings)
-    if ran is not None and engines:
-        calls = calls_of(n, engines, ran.path, settings.dtype)
-        times = measure(
-            calls, settings.rounds, lambda by, name: progress.show(done + part * by, f"{case.name}: {name}")
-        )
+    if ran is not None and ran.path is not None and engines:
+        times = measure(calls_of(n, engines, ran.path, settings.dtype), settings.rounds, tell)
         progress.clear()
         against = tuple(f"{e.name} {reason}" for e in engines if (reason := reason_against(e, n)))
         title = f"{case.title}: the order of {ran.name} by every engine, {settings.dtype}"
         yield Table(title, list(engine_rows(case.name, times)), ENGINE_COLUMNS, absent + against)
 
 
-def orders(
-    what: Any, settings: Settings, case: str, done: float, part: float, **asked: Any
-) -> tuple[OrderTable, tuple[str, ...]]:
+def models_table(cases: Sequence[models.Case], settings: Settings, done: int, total: int) -> Table:
+    rows: list[Row] = []
+    notes: dict[str, None] = {}  # each once
+    for n, case in enumerate(cases, done):
+        model, tell = case.model(), progress.part(case.name, n, total)
+        table, said = orders(es.parse(model.text), settings, tell, of="L", wrt=model.wrt, sizes=model.shapes)
+        rows += model_rows(case.name, table)
+        notes |= dict.fromkeys(said)
+    title = f"models: the value and all gradients, ordered together, {settings.dtype}"
+    return Table(title, rows, MODEL_COLUMNS, tuple(notes))
+
+
+def orders(what: Any, settings: Settings, tell: Tell, **asked: Any) -> tuple[OrderTable, tuple[str, ...]]:
     """The comparison of all methods that take part, and why others have no numbers."""
     methods, absent = peers.taking_part(METHODS, settings)
     table = compare(
@@ -270,7 +272,7 @@ def orders(
         optimize=[method.name for method in methods] or ["auto"],
         dtype=settings.dtype,
         seconds=SECONDS,
-        progress=lambda at, total, doing: progress.show(done + part * at / total, f"{case}: {doing}"),
+        progress=lambda done, total, doing: tell(done / total, doing),
         **asked,
     )
     progress.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 WIDTH = 30
 
@@ -13,6 +14,11 @@ def show(done: float, what: str) -> None:
         full = int(WIDTH * done)
         sys.stderr.write(f"\r\x1b[K[{'#' * full}{'.' * (WIDTH - full)}] {done:4.0%} {what[:60]}")
         sys.stderr.flush()
+
+
+def part(name: str, n: int, total: int) -> Callable[[float, str], None]:
+    """The bar of the n-th of `total` parts: a function of what is done of it, and what is being done."""
+    return lambda done, what: show((n + done) / total, f"{name}: {what}")
 
 
 def clear() -> None:

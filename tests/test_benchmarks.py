@@ -201,7 +201,8 @@ class Clock:
     """Time that passes only when somebody sleeps or works."""
 
     def __init__(self) -> None:
-        self.now, self.log = 0.0, []
+        self.now = 0.0
+        self.log: list[str] = []
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
