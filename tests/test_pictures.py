@@ -181,6 +181,10 @@ READ = {
         "L = Σ I  • × • <- *I* of x[i]; *I* of x[i]", "∂L/∂x[i] = 2 × • <- i of x[i]",
         "∂L/∂x[I] x[I] = 2 × • <-  of L", "x[i]",
     ],
+    "claim x[i] = x[i] * 1\nclaim y[i] = x[i]\ny[i] = 2 x[i]\nz = y[I] x[I]": [
+        "x[i] = • × 1 <- i of x[i]", "y[i] = • <- i of x[i]", "y[i] = 2 × • <- i of x[i]",
+        "z = Σ I  • × • <- *I* of y[i]; *I* of x[i]", "x[i]",
+    ],
 }  # fmt: skip
 
 

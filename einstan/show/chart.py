@@ -51,28 +51,39 @@ def bars(title: str, rows: Rows, unit: str = "", log: bool = False, note: str = 
     3
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
-    scale = scale_of([v for row in rows.values() for v in row.values() if v is not None and isfinite(v)], log)
-    labels = {row: shortened(row, LABEL) for row in rows}
-    left = MARGIN + max([sans_width(x, SIZE) for x in labels.values()], default=0.0) + 10
-    top = MARGIN + 20
-    legend = list(legend_shapes(series, top + 8)) if len(series) > 1 else []
-    top += 34 if legend else 10
-    shapes, bottom = list(legend), top
-    for row, amounts in rows.items():
-        middle = bottom + BAR * max(1, len(amounts)) / 2
-        shapes.append(text(left - 10, middle + SIZE * 0.36, labels[row], SIZE, text_anchor="end"))
-        for name, value in amounts.items():
-            shapes += bar(left, bottom, value, unit, scale, COLOURS[series.index(name) % len(COLOURS)])
-            bottom += BAR
-        bottom += GAP + BAR * (not amounts)
-    grid = [shape for tick in scale.ticks for shape in tick_shapes(left, top - 4, bottom, tick, unit, scale)]
-    width = (
-        left + LONGEST + max([written_width(v, unit) for r in rows.values() for v in r.values()], default=0) + MARGIN
-    )
-    width = max(width, sans_width(title, 16) + 2 * MARGIN, sans_width(note, 12) + 2 * MARGIN, legend_width(series))
-    below = [text(MARGIN, bottom + 40, note, 12, fill=GREY)] if note else []
+    amounts = [value for row in rows.values() for value in row.values()]
+    scale = scale_of([v for v in amounts if v is not None and isfinite(v)], log)
+    labels = [shortened(row, LABEL) for row in rows]
+    left = MARGIN + max([sans_width(x, SIZE) for x in labels], default=0.0) + 10
+    legend = list(legend_shapes(series, MARGIN + 28)) if len(series) > 1 else []
+    tops = row_tops(rows, MARGIN + (54 if legend else 30))
+    parts = zip(tops, labels, rows.values(), strict=False)
+    shapes = [s for top, label, row in parts for s in row_shapes(left, top, label, row, series, unit, scale)]
+    grid = [s for tick in scale.ticks for s in tick_shapes(left, tops[0] - 4, tops[-1], tick, unit, scale)]
+    below = [text(MARGIN, tops[-1] + 40, note, 12, fill=GREY)] if note else []
     head = text(MARGIN, MARGIN + 10, title, 16, font_weight="600")
-    return document(width, bottom + (56 if note else 30), title, [head, *grid, *shapes, *below])
+    longest = max([sans_width(written(value, unit), 12) + 8 for value in amounts], default=0.0)
+    heads = (sans_width(title, 16), sans_width(note, 12), legend_width(series))
+    width = max(left + LONGEST + longest + MARGIN, max(heads) + 2 * MARGIN)
+    return document(width, tops[-1] + (56 if note else 30), title, [head, *legend, *grid, *shapes, *below])
+
+
+def row_tops(rows: Rows, top: float) -> list[float]:
+    """Where every row begins, and where the last one ends."""
+    tops = [top]
+    for row in rows.values():
+        tops.append(tops[-1] + BAR * max(1, len(row)) + GAP)
+    return tops
+
+
+def row_shapes(
+    left: float, top: float, label: str, row: Mapping[str, float | None], series: list[str], unit: str, scale: Scale
+) -> Iterator[str]:
+    """A label, and a bar for each of its amounts."""
+    middle = top + BAR * max(1, len(row)) / 2
+    yield text(left - 10, middle + SIZE * 0.36, label, SIZE, text_anchor="end")
+    for n, (name, value) in enumerate(row.items()):
+        yield from bar(left, top + BAR * n, value, unit, scale, COLOURS[series.index(name) % len(COLOURS)])
 
 
 def scale_of(values: list[float], log: bool) -> Scale:
@@ -103,10 +114,6 @@ def written(value: float | None, unit: str) -> str:
     return "–" if value is None else amount(value, unit)
 
 
-def written_width(value: float | None, unit: str) -> float:
-    return sans_width(written(value, unit), 12) + 8
-
-
 def tick_shapes(left: float, top: float, bottom: float, tick: float, unit: str, scale: Scale) -> Iterator[str]:
     x = left + scale.length(tick)
     yield line(x, top, x, bottom - GAP + 4, stroke=FAINT)
@@ -122,4 +129,4 @@ def legend_shapes(series: list[str], y: float) -> Iterator[str]:
 
 
 def legend_width(series: list[str]) -> float:
-    return 2 * MARGIN + sum(34 + sans_width(name, 12) for name in series)
+    return sum(34 + sans_width(name, 12) for name in series)

@@ -23,7 +23,7 @@ from .svg import Picture, shortened
 OPERATIONS: Final = 150  # more are drawn as one box a statement
 STATEMENTS: Final = 250  # more are not drawn
 OPERANDS: Final = 12  # wires of a box that is a whole statement
-LONGEST: Final = 64  # characters of a formula in one box
+LONGEST, LONGEST_INDEX = 64, 24  # characters of a formula in one box; of an index
 SIGNS: Final = {" ": " × ", " * ": " × ", " / ": " ÷ ", "1 / ": "1 ÷ ", " - ": " − ", "-": "−"}
 
 Named = ast.Tensor | ast.Derivative
@@ -41,7 +41,8 @@ def graph_of(checked: Checked, statements: Sequence[ast.Statement]) -> tuple[lis
     lines = list(lines_of(checked, statements))
     shown = lines[:STATEMENTS]
     graph = operations(checked, shown)
-    inputs = checked.inputs if statements is checked.module.statements else ()
+    whole = statements is checked.module.statements  # and no derivatives, which show what they read alone
+    inputs = checked.inputs if whole else ()
     if len(graph.boxes) + len(graph.read) > OPERATIONS:
         graph, inputs = summaries(checked, shown), ()
     boxes, wires = graph.joined(inputs)
@@ -114,11 +115,16 @@ class Graph:
         self.wires += [(source, n, label) for source, label in ends]
         return n
 
+    def call(self, line: Line, box: int) -> None:
+        """Later lines that read the name are joined to the box; claims say something of names, but are no names."""
+        if line.kind == "defined" or isinstance(line.target, ast.Derivative):
+            self.named.setdefault(line.name, box)
+
     def source(self, e: Named) -> int | str:
         """The box of a name that an earlier line is called; else the name."""
         name = name_of(e)
         if name not in self.named:
-            self.read.setdefault(name, (Text(self.spelled(e), "name"),))
+            self.read.setdefault(name, title(self.spelled(e)))
         return self.named.get(name, name)
 
     def spelled(self, e: Named) -> str:
@@ -127,12 +133,12 @@ class Graph:
             return text.show_expr(e)
         defined = self.checked.definitions.get(e.name)
         letters = [i.name for i in defined.target.indices or ()] if defined else self.checked.inputs.get(e.name, ())
-        return titled(e.name, letters)
+        return lettered(e.name, letters)
 
     def joined(self, inputs: Iterable[str]) -> tuple[list[Box], list[Wire]]:
         """All boxes, with one for each name that no line defines, and the wires between their numbers."""
         for name in inputs:
-            self.read.setdefault(name, (Text(titled(name, self.checked.inputs[name]), "name"),))
+            self.read.setdefault(name, title(lettered(name, self.checked.inputs[name])))
         first = len(self.boxes)
         number = {name: first + n for n, name in enumerate(self.read)}
         boxes = [*self.boxes, *(Box("input", (row,)) for row in self.read.values())]
@@ -140,8 +146,12 @@ class Graph:
         return boxes, [Wire(source, n, label) for source, n, label in ends]
 
 
-def titled(name: str, letters: Sequence[str]) -> str:
+def lettered(name: str, letters: Sequence[str]) -> str:
     return f"{name}[{','.join(letters)}]" if letters else name
+
+
+def title(name: str) -> Row:
+    return (Text(shortened(name, LONGEST), "name"),)
 
 
 # -------------------------------------------------------------------- one box for each operation
@@ -153,7 +163,7 @@ def operations(checked: Checked, lines: Sequence[Line]) -> Graph:
     for line in lines:
         if len(graph.boxes) > OPERATIONS:
             break
-        graph.named[line.name] = Walk(graph, line.scope).line(line)
+        graph.call(line, Walk(graph, line.scope).line(line))
     return graph
 
 
@@ -176,7 +186,7 @@ class Walk:
             elif e is not root:
                 self.made[id(e)] = self.graph.source(e) if self.is_leaf(e) else self.operation(e)
         row, ends = self.row(root)
-        return self.graph.add(Box(line.kind, (row,), (Text(text.show_expr(line.target), "name"),)), ends)
+        return self.graph.add(Box(line.kind, (row,), title(text.show_expr(line.target))), ends)
 
     def operation(self, e: ast.Expr) -> int:
         row, ends = self.row(e)
@@ -227,7 +237,8 @@ class Walk:
         """`Σ K` before a product that sums over K."""
         if isinstance(e, ast.Call) or id(e) not in self.scope.summed:
             return ()
-        return Text("Σ "), Text(",".join(self.scope.summed[id(e)]), "summed"), Text("  ")
+        summed = ",".join(shortened(name, LONGEST_INDEX) for name in self.scope.summed[id(e)])
+        return Text("Σ "), Text(summed, "summed"), Text("  ")
 
     def label(self, e: ast.Expr, above: ast.Expr) -> Row:
         """The indices of an operand; those that it has and the operation above has not are marked."""
@@ -235,7 +246,7 @@ class Walk:
             return (Text("[:]"),)
         kept = self.scope.axes[id(above)]
         names = written_indices(e) if self.is_leaf(e) or e is above else [(x, x) for x in self.scope.axes[id(e)]]
-        row = [Text(shortened(shown, 24), "plain" if name in kept else "summed") for name, shown in names]
+        row = [Text(shortened(shown, LONGEST_INDEX), "plain" if name in kept else "summed") for name, shown in names]
         return tuple(piece for x in row for piece in (Text(","), x))[1:]
 
 
@@ -290,6 +301,5 @@ def summaries(checked: Checked, lines: Sequence[Line]) -> Graph:
         if len(found) > len(drawn):
             rows.append((Text(f"{len(found) - len(drawn):,} more operands without wires", "quiet"),))
         ends = [(graph.source(e), walk.label(e, e)) for e in drawn]
-        name = (Text(shortened(text.show_expr(line.target), LONGEST), "name"),)
-        graph.named[line.name] = graph.add(Box(line.kind, tuple(rows), name), ends)
+        graph.call(line, graph.add(Box(line.kind, tuple(rows), title(text.show_expr(line.target))), ends))
     return graph
