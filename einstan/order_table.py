@@ -179,12 +179,6 @@ class OrderTable:
 
     def json(self) -> dict[str, Any]:
         """Plain numbers, texts, lists and dicts; times in seconds."""
-        rows = []
-        for row in self.rows:
-            plain = {name: getattr(row, name) for name in shown.FIELDS}
-            steps = [{"formula": s.formula, "flops": s.flops, "bytes": s.bytes} for s in row.steps]
-            path = None if row.path is None else [list(step) for step in row.path]
-            rows.append({**plain, "path": path, "steps": steps})
         alone = [{"output": one.output, "method": one.method, "flops": one.flops} for one in self.alone]
         best = self.best
         return {
@@ -196,7 +190,7 @@ class OrderTable:
             "memory_limit": self.memory_limit,
             "choice": self.choice,
             "best": best and best.name,
-            "rows": rows,
+            "rows": [shown.plain(row) for row in self.rows],
             "joint": self.joint,
             "separate": self.separate,
             "gain": self.gain,

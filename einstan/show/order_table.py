@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .amounts import amount
 from .chart import bars
@@ -18,36 +18,25 @@ WIDEST: Final = 76  # characters of a formula, a title, a path
 LEFT, RIGHT = 'style="text-align:left"', 'style="text-align:right"'
 STEPS: Final = 60  # steps that are written down
 NAMED: Final = 4  # methods that are named where several find the same
-FIELDS: Final = (
-    "name",
-    "flops",
-    "bytes",
-    "largest",
-    "largest_step",
-    "peak_bytes",
-    "planning",
-    "predicted",
-    "measured",
-    "remark",
-)
 
 
 class Column(NamedTuple):
-    """A number of every row: its heading, the field, the unit."""
+    """A number of every row: its heading, its name in JSON, its unit, where it is."""
 
     head: str
-    field: str
+    name: str
     unit: str
+    of: Callable[[OrderRow], float | None]
 
 
 COLUMNS: Final = (
-    Column("flops", "flops", "flop"),
-    Column("bytes", "bytes", "B"),
-    Column("largest", "largest", "B"),
-    Column("peak", "peak_bytes", "B"),
-    Column("planning", "planning", "s"),
-    Column("predicted", "predicted", "s"),
-    Column("measured", "measured", "s"),
+    Column("flops", "flops", "flop", lambda row: row.flops),
+    Column("bytes", "bytes", "B", lambda row: row.bytes),
+    Column("largest", "largest", "B", lambda row: row.largest),
+    Column("peak", "peak_bytes", "B", lambda row: row.peak_bytes),
+    Column("planning", "planning", "s", lambda row: row.planning),
+    Column("predicted", "predicted", "s", lambda row: row.predicted),
+    Column("measured", "measured", "s", lambda row: row.measured),
 )
 
 
@@ -58,12 +47,24 @@ def cells(table: OrderTable, rows: Sequence[OrderRow]) -> list[list[tuple[str, b
     """The amounts of every row, and whether they are the best of their column."""
     columns = []
     for column in COLUMNS:
-        values = [getattr(row, column.field) for row in rows]
+        values = [column.of(row) for row in rows]
         told = [written(v, column.unit) for v in values]
         known = [(v, s) for v, s in zip(values, told, strict=True) if v is not None]
         least = min(known)[1] if len({s for _, s in known}) > 1 else None
         columns.append([(s, s == least) for s in told])
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def plain(row: OrderRow) -> dict[str, Any]:
+    """A row as numbers, texts and lists."""
+    return {
+        "name": row.name,
+        **{column.name: column.of(row) for column in COLUMNS},
+        "largest_step": row.largest_step,
+        "remark": row.remark,
+        "path": None if row.path is None else [list(step) for step in row.path],
+        "steps": [{"formula": step.formula, "flops": step.flops, "bytes": step.bytes} for step in row.steps],
+    }
 
 
 def written(value: float | None, unit: str) -> str:
@@ -227,7 +228,7 @@ def svg(table: OrderTable) -> Picture:
     title = f"Contraction orders of {short(table.title, 60)}"
     flops = {name: {"flops": row.flops} for name, row in rows.items()}
     times = {
-        name: {kind: getattr(row, kind) for kind in ("predicted", "measured")}
+        name: {"predicted": row.predicted, "measured": row.measured}
         for name, row in rows.items()
         if row.predicted is not None
     }
