@@ -38,8 +38,9 @@ FIRST_INPUT: Final = ord("A")
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is ordered: `outputs` are computed by `spec` under the sizes `env`; `parts` are the outputs one by one;
-    a plain contraction has its `subscripts`. `assumed` are letters whose size nobody gave."""
+    """What is ordered: `outputs` are computed by `spec` under the sizes `env`; `alone` gives them one by one;
+    a plain contraction has its `subscripts`. `assumed` are letters whose size nobody gave, `formula` is what an
+    expression without a name is called."""
 
     outputs: tuple[str, ...]
     spec: Spec
@@ -48,10 +49,11 @@ class Subject:
     assumed: tuple[str, ...] = ()
     subscripts: Subscripts | None = None
     alone: Callable[[], list[Subject]] = list
+    formula: str = ""
 
     @property
     def title(self) -> str:
-        return ", ".join(self.outputs)
+        return self.formula or ", ".join(self.outputs)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -114,7 +116,8 @@ def subject_of(
     if sizes is not None and not isinstance(sizes, Mapping):
         raise EinstanShapeError("Sizes of a program are given by letter.", 'Write sizes={"b": 64}.')
     if isinstance(what, Expr):
-        what, of = what.program, what.name if of is None else of
+        found = of_names(what.program, what.name if of is None else of, wrt, sizes, dtype, functions)
+        return found if what.is_name or wrt is not None else replace(found, formula=str(what))
     if isinstance(what, Derived) and of is None and wrt is None:
         return of_tree(what.base, what.tree, what.extra, sizes, dtype, functions)
     if not isinstance(what, Program):

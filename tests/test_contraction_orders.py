@@ -111,6 +111,14 @@ def test_steps_are_formulas_of_inputs_and_the_result() -> None:
     assert table["auto"].steps[-1].formula.startswith("∂L/∂w")
 
 
+def test_an_expression_is_called_by_its_formula() -> None:
+    A, b = es.tensors("A[i,k] b[k]")
+    i, K = es.indices("i K")
+    table = quick(A[i, K] * b[K], sizes={"i": 3})
+    assert (table.title, table.assumed) == ("A[i,K] b[K]", ("k",))
+    assert quick(ATTENTION["S"]).title == "S"
+
+
 def test_one_path_and_a_list_of_paths() -> None:
     path = [(0, 1), (0, 1), (0, 1)]
     for optimize in (path, [path], ["einsum_path", *path]):
