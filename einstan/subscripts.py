@@ -149,16 +149,18 @@ class Written:
 
 
 def in_text(source: str) -> Written:
-    """Letters, `...`, commas and one arrow; blanks may stand between them."""
+    """Letters, `...`, commas and one arrow; blanks may stand anywhere."""
+    places = [n for n, c in enumerate(source) if c != " "]
+    bare = source.replace(" ", "")
     terms: list[list[Token]] = [[]]
     out: list[Token] | None = None
-    place = 0
-    while place < len(source):
-        c = source[place]
-        width = {".": 3, "-": 2}.get(c, 1)
-        span, word = Span(place, place + width), source[place : place + width]
+    n = 0
+    while n < len(bare):
+        c = bare[n]
+        word = bare[n : n + {".": 3, "-": 2}.get(c, 1)]
+        span = Span(places[n], places[n + len(word) - 1] + 1)
         current = terms[-1] if out is None else out
-        if c == "." and word == "...":
+        if word == "...":
             if any(token.label is Ellipsis for token in current):
                 raise wrong(source, "There are two ellipses in one term.", "Write one.", span)
             current.append(Token(Ellipsis, span))
@@ -168,9 +170,9 @@ def in_text(source: str) -> Written:
             terms.append([])
         elif is_letter(c):
             current.append(Token(c, span))
-        elif c != " ":
+        else:
             raise unknown(source, c, span, out is not None)
-        place += width
+        n += len(word)
     return Written(source, terms, out)
 
 
