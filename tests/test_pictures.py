@@ -264,6 +264,9 @@ TEN = "R[a,k] = " + " ".join(
 KERNELS = {
     "gradient": lambda: es.parse(DENSE).value_and_grad("L", ["W", "c"]).compile(),
     "ten matrices": lambda: es.parse(TEN).compile("R", sizes=dict(zip("abcdefghijk", range(3, 36, 3), strict=True))),
+    "Hessian": lambda: es.parse(DENSE).hessian("L", ["W", "c"]).compile(sizes={"b": 16, "k": 8, "j": 4}),
+    "a diagonal": lambda: es.parse("D[i,i] = d[i]\nE[i,j] = exp(D[i,j])").compile(["D", "E"]),
+    "parts of parts": lambda: es.parse("y[k] = [tanh(x[k]), exp([sin(x[k]), x[k]]_k)]_k").compile("y"),
     "parts joined": lambda: es.parse("f[b,j] = W[j,K] [h[b,K], tanh(x[b,K])]_K + c[j]").compile(["f"]),
     "a copy": lambda: es.parse("y[i] = x[i]").compile("y"),
     "a number": lambda: es.parse("y = 2").compile("y"),
@@ -319,6 +322,23 @@ def test_kernels_of_many_steps_are_drawn_in_part() -> None:
     shown = texts(p.compile("y319").svg())
     assert any(text.startswith("340 of 640 steps are left out.") for text in shown)
     assert "→ the result" not in shown
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_steps_read_what_was_written_last(name: str) -> None:
+    """Every array that a step reads is written in the boxes above it, all of it."""
+    plan = kernel(name)._current().plan
+    steps = [step for step in plan.steps if not step.is_view]
+    found = tree.tree_of(plan, {}, kernel(name)._results)
+    drawn = [n for n, box in enumerate(found.boxes) if len(box.rows) > 1 and box.kind != "input"]
+    above: list[set[int]] = [set() for _ in found.boxes]
+    for source, target, _, _ in found.ends:
+        above[target] |= {source} | above[source]
+    wrote = [(drawn[k], step.out) for k, step in enumerate(steps)] + [*enumerate(plan.inputs.values())]
+    for n, step in zip(drawn, steps, strict=True):
+        for value in step.arrays:
+            own = {k for k, out in wrote if out is value and value.base is not None and k < n}
+            assert above[n] >= (own or {k for k, out in wrote if out.storage is value.storage and k < n})
 
 
 def test_results_have_their_names() -> None:

@@ -20,6 +20,7 @@ STEPS: Final = 300  # more are not drawn
 PALE, DARK = (255, 255, 255), (247, 176, 103)  # the colour of no flops, and of the step with most of them
 THIN, THICK = 1.0, 3.6
 MARK = re.compile(r"\ue000(\d+)\ue001(?:\[([^\]]*)\])?")  # an array in the formula of a step
+EQUALS = re.compile(r" ([+-]?)= ")
 SIGNS: Final = {" ": " × ", " - ": " − "}
 LONGEST: Final = 60
 
@@ -35,31 +36,34 @@ def graph_of(
     plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]
 ) -> tuple[list[Box], list[Wire], str]:
     """The boxes and the wires, and what there is to say of them."""
+    tree = tree_of(plan, axes, results)
+    note = "Dark boxes have most of the flops, thick wires the largest arrays."
+    if tree.left:
+        note = f"{tree.left:,} of {tree.left + STEPS:,} steps are left out. {note}"
+    return *again(tree.boxes, tree.wires(), tree.names()), note
+
+
+def tree_of(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]) -> Tree:
     computed = [step for step in plan.steps if not step.is_view]
-    tree = Tree(plan, most=max((step.flops for step in computed), default=0))
+    tree = Tree(most=max((step.flops for step in computed), default=0), left=max(0, len(computed) - STEPS))
     for name, value in plan.inputs.items():
         tree.add(input_box(name, axes.get(name, ()), value), value)
     for step in computed[:STEPS]:
         tree.step(step)
     for value, name in zip(plan.results, results, strict=True):
         tree.result(value, name)
-    left = len(computed) - STEPS
-    note = "Dark boxes have most of the flops, thick wires the largest arrays."
-    if left > 0:
-        note = f"{left:,} of {len(computed):,} steps are left out. {note}"
-    return *again(tree.boxes, tree.wires(), tree.names()), note
+    return tree
 
 
 @dataclass(slots=True)
 class Tree:
     """The boxes so far, and which of them have written into the memory of a value."""
 
-    plan: Plan
     most: int  # flops of the most expensive step
+    left: int  # steps that are not drawn
     boxes: list[Box] = field(default_factory=list)
     ends: list[tuple[int, int, Row, int]] = field(default_factory=list)  # source, target, label, bytes
-    exact: dict[Value, int] = field(default_factory=dict)
-    writers: dict[Value, list[int]] = field(default_factory=dict)
+    writers: dict[Value, dict[int, Value]] = field(default_factory=dict)  # by memory: boxes, and what each one wrote
     joined: dict[tuple[int, ...], int] = field(default_factory=dict)
     origin: dict[Value, Value] = field(default_factory=dict)  # of what a memory is a rearranged copy
 
@@ -67,8 +71,7 @@ class Tree:
         """A box that writes a value."""
         self.boxes.append(box)
         n = len(self.boxes) - 1
-        self.exact[value] = n
-        self.writers.setdefault(value.storage, []).append(n)
+        self.writers.setdefault(value.storage, {})[n] = value
         return n
 
     def step(self, step: Step) -> None:
@@ -87,6 +90,7 @@ class Tree:
         for read in rest:  # ones that sum the axes of the other factor
             row += [Text(" × "), Hole()]
             ends.append((self.source(read), (), read.nbytes))
+        self.overwritten(step)
         n = self.add(step_box(step, row, [label for _, label, _ in ends], self.most), step.out)
         self.ends += [(source, n, label, size) for source, label, size in ends]
         if step.op == "copy":
@@ -99,11 +103,18 @@ class Tree:
     def original(self, value: Value) -> Value:
         return self.origin.get(value.storage, value.storage)
 
+    def overwritten(self, step: Step) -> None:
+        """What a step reads of the memory that it writes is read through it from now on."""
+        memory = step.out.storage
+        read = {self.source(value) for value in step.arrays if value.storage is memory}
+        read |= {n for parts, whole in self.joined.items() if whole in read for n in parts}
+        self.writers[memory] = {n: v for n, v in self.writers.get(memory, {}).items() if n not in read}
+
     def source(self, value: Value) -> int:
         """The box that wrote a value; where several wrote its parts, one box that joins them."""
-        if value in self.exact:
-            return self.exact[value]
-        parts = tuple(self.writers[value.storage])
+        wrote = self.writers[value.storage]
+        own = tuple(n for n, written in wrote.items() if written is value and value.base is not None)
+        parts = own or tuple(wrote)
         if len(parts) == 1:
             return parts[0]
         if parts not in self.joined:
@@ -118,15 +129,14 @@ class Tree:
             return
         n = self.source(value)
         box = self.boxes[n]
-        names = (
-            *box.name,
-            Text(f"{', ' if box.name else '→ '}{shortened(name.removeprefix('the derivative/'), LONGEST)}", "name"),
-        )
-        self.boxes[n] = Box("defined", box.rows, names, box.fill)
+        title = f"{', ' if box.name else '→ '}{shortened(name, LONGEST)}"
+        self.boxes[n] = Box("defined", box.rows, (*box.name, Text(title, "name")), box.fill)
 
     def names(self) -> dict[int, Row]:
         """What the boxes are called where a wire would be too long."""
-        found: dict[int, Row] = {n: (Text(f"v{value.storage.number}", "quiet"),) for value, n in self.exact.items()}
+        found: dict[int, Row] = {
+            n: (Text(f"v{memory.number}", "quiet"),) for memory, wrote in self.writers.items() for n in wrote
+        }
         whole = [*self.joined.values(), *(n for n, box in enumerate(self.boxes) if box.kind == "input")]
         return found | {n: self.boxes[n].rows[0] for n in whole}
 
@@ -163,7 +173,9 @@ def formula(step: Step) -> Iterator[str | tuple[int, str]]:
             yield value.storage.number, ""
         yield ")"
         return
-    _, _, right = note.partition(" = ")
+    left, sign, right = EQUALS.split(note, maxsplit=1)
+    if sign:  # `x += y` reads x
+        right = f"{left} {sign} {right}"
     at = 0
     for match in MARK.finditer(right):
         if before := right[at : match.start()]:
@@ -176,7 +188,7 @@ def formula(step: Step) -> Iterator[str | tuple[int, str]]:
 
 def target(step: Step) -> str:
     """`v7[b,j]`"""
-    return step.formula.partition(" = ")[0] or f"v{step.out.storage.number}"
+    return EQUALS.split(step.formula, maxsplit=1)[0] or f"v{step.out.storage.number}"
 
 
 def marked(letters: str) -> Row:
