@@ -409,23 +409,35 @@ def by_numpy(s: Subscripts, dtype: DType, options: Options) -> Job:
             'Give plain numbers, order="K" and another optimize.',
         )
     computed = SINGLE if dtype.name in HALVES else dtype
-    lists = [list(own) for own in s.terms]
-    optimize = options.method is not None and n > 2
+    path = [] if options.method is None or n < 3 else path_of(s, options.method)
 
     def compute(arrays: Sequence[Array]) -> Any:
         if 0 in s.sizes:  # numpy 2.4 writes past the end of empty clongdouble arrays
             return np.zeros(s.shape, dtype)[()]
         alike = [a if a.dtype == computed == dtype else cast(cast(a, dtype), computed) for a in arrays]
-        found = numpy_einsum(*interleaved(alike, lists), list(s.out), order=options.order, optimize=optimize)
+        found = looped(alike, s, path, options.order)
         return found if computed == dtype else found.astype(dtype)
 
     return Job(s.shape, compute, lambda arrays, out: put(np.asarray(compute(arrays)), out, options.casting))
 
 
-def interleaved(arrays: Sequence[Array], lists: Sequence[list[int]]) -> Iterator[Any]:
-    for a, own in zip(arrays, lists, strict=True):
+def looped(arrays: Sequence[Array], s: Subscripts, path: Sequence[tuple[int, ...]], order: Any) -> Any:
+    """The steps of a path, each a loop of numpy's. What they make stays an array: numpy's own paths fail where one of
+    objects is a scalar."""
+    live = list(zip(arrays, s.terms, strict=True))
+    for step in path[:-1]:
+        taken = [live[k] for k in step]
+        live = [operand for k, operand in enumerate(live) if k not in step]
+        needed = {*s.out}.union(*(own for _, own in live))
+        out = [label for label in dict.fromkeys(x for _, own in taken for x in own) if label in needed]
+        live.append((np.asarray(numpy_einsum(*interleaved(taken), out), arrays[0].dtype), tuple(out)))
+    return numpy_einsum(*interleaved(live), list(s.out), order=order)
+
+
+def interleaved(operands: Sequence[tuple[Array, Labels]]) -> Iterator[Any]:
+    for a, own in operands:
         yield a
-        yield own
+        yield list(own)
 
 
 # ---------------------------------------------------------------- letters

@@ -32,6 +32,7 @@ def array(*shape: int, dtype: Any = float) -> np.ndarray[Any, Any]:
 
 A, B, C = array(2, 3), array(3, 5), array(5, 7)
 T, ONE = array(11, 2, 3), array(1, 3)
+SIZES = {"a": 3, "b": 3, "c": 5, "d": 2, "e": 7}
 
 
 class Point:
@@ -248,7 +249,7 @@ LIBRARIES = ["torch", "jax", "jaxlib", "dask.array.core", "cupy", "tensorflow.py
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_arrays_of_other_libraries_are_refused_and_their_paths_are_found(library: str) -> None:
     x = type("Tensor", (Foreign,), {"__module__": library})()
-    for arguments in (("ab,bc", x, B), ("ab,bc", A.T[:3, :2].T * 0 + 1, B, x)):
+    for arguments in (("ab,bc", x, B), ("ab,cb", B.T, x), (B.T, (0, 1), x, (2, 1))):
         with pytest.raises(es.MissingBackendError, match=f"{library.split('.')[0]}.*not built yet"):
             es.contract(*arguments)
     with pytest.raises(es.MissingBackendError, match="not built yet"):
@@ -292,6 +293,16 @@ def test_arrays_of_objects(backend: str) -> None:
         assert found.dtype == object and (found == expected).all()
     expression = es.contract_expression("ab,bc,cd->ad", a, b, (5, 7), constants=[0, 1])
     assert (expression(c, backend=backend) == expected).all()
+
+
+@pytest.mark.parametrize("equation", ["a,a,b->b", "b,cc,,bd,->cb", "d,,baa,,a->d", "ab,ab,cd,cd->", ",,->"])
+@pytest.mark.parametrize("optimize", [True, False, "greedy", "naive"])
+def test_scalars_on_the_way_of_objects(equation: str, optimize: Any) -> None:
+    arrays = [array(*(SIZES[x] for x in own), dtype=int) for own in equation.split("->")[0].split(",")]
+    big = [x.astype(object) * 10**20 for x in arrays]
+    for call in (es.contract, es.einsum):
+        found = call(equation, *big, optimize=optimize)
+        assert np.all(found == np.einsum(equation, *arrays).astype(object) * 10 ** (20 * len(arrays)))
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax", "object", "nonsense"])
@@ -374,16 +385,22 @@ def test_limits_of_memory(limit: Any, entries: int | None) -> None:
     assert seen == [entries]
 
 
-@pytest.mark.parametrize("optimize", ["optimal", "greedy", "branch-2", "dp"])
-def test_a_path_keeps_within_memory_as_opt_einsums_does(optimize: str) -> None:
-    equation, shapes = "a,b,c,d,abcd->", [(11,), (11,), (11,), (11,), (11, 11, 11, 11)]
-    if optimize == "dp":
-        with pytest.raises(es.EinstanError):
-            es.contract_path("ab,cd->abcd,", (9, 9), (9, 9), (), shapes=True, optimize=optimize, memory_limit=5)
-        return
-    ours = es.contract_path("ab,cd,ef->abcdef", (2, 3), (5, 7), (3, 2), shapes=True, optimize=optimize, memory_limit=5)
-    assert ours[0] == [(0, 1, 2)]
-    assert es.contract_path(equation, *shapes, shapes=True, optimize=optimize, memory_limit=5)[1].naive_cost
+@pytest.mark.parametrize("limit", [None, 5, 30, 100, "max_input"])
+@pytest.mark.parametrize("optimize", ["optimal", "greedy", "branch-2"])
+def test_paths_within_memory_cost_what_opt_einsums_cost(optimize: str, limit: Any) -> None:
+    for equation in ("ab,cd,ef->abcdef", "a,b,c,d,abcd->", "ab,bc,cd,da->ac", "ab,bcd,cd,e->ae"):
+        sizes = dict(zip("abcdef", (2, 3, 5, 7, 3, 2), strict=True))
+        shapes = [tuple(sizes[x] for x in own) for own in equation.split("->")[0].split(",")]
+        ours, theirs = (
+            m.contract_path(equation, *shapes, shapes=True, optimize=optimize, memory_limit=limit)[1]
+            for m in (es, opt_einsum)
+        )
+        assert (ours.opt_cost, ours.largest_intermediate) == (theirs.opt_cost, theirs.largest_intermediate), equation
+
+
+def test_dp_says_that_nothing_keeps_within_memory() -> None:
+    with pytest.raises(es.EinstanError, match="dp found nothing"):
+        es.contract_path("ab,bc,cd->ad", (9, 9), (9, 9), (9, 9), shapes=True, optimize="dp", memory_limit=5)
 
 
 # ---------------------------------------------------------------- expressions
@@ -454,7 +471,6 @@ CONSTANTS: dict[str, tuple[str, list[tuple[int, ...]], list[int], int]] = {
     "no constants": ("ab,bc,cd->ad", [(1, 2), (0, 1)], [], 0),
     "an axis that stretches": ("ab,bc,bd->acd", [(0, 1), (0, 1)], [0, 1], 1),
 }
-SIZES = {"a": 3, "b": 3, "c": 5, "d": 2, "e": 7}
 
 
 @pytest.mark.parametrize("row", CONSTANTS)
