@@ -109,7 +109,7 @@ class ContractExpression:
                 values: dict[int, Array] = dict(self.constants)
                 options = self._options._replace(dtype=dtype)
                 for operands, made, step in self._division.early:
-                    values[made] = plain(computed(step, [values[k] for k in operands], None, options))
+                    values[made] = plain(computed(step, [values[k] for k in operands], options))
                 self._folded[dtype] = {k: values[k] for k in self._division.operands if k in values}
             return self._folded[dtype]
 

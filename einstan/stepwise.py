@@ -8,9 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .arrays import Array
 from .contraction import Method
-from .numpy_forms import Options, Signature, common, general, prepared
+from .numpy_forms import (
+    HALVES,
+    SINGLE,
+    Options,
+    Signature,
+    cast,
+    check_shape,
+    common,
+    general,
+    prepared,
+    put,
+)
 from .path_info import PathInfo, Step
 from .subscripts import Form
 
@@ -29,11 +42,13 @@ class Steps:
         """The result, written into `out` if that is an array."""
         if self.path is not None:
             return general(self.form, arrays, out, options._replace(method=self.path))
-        inside = options._replace(dtype=common([a.dtype for a in arrays], options, (1,)), out=None)
-        live = list(arrays)
-        for step in self.steps[:-1]:
-            live.append(computed(step, taken(live, step), None, inside))
-        return computed(self.steps[-1], taken(live, self.steps[-1]), out, options)
+        dtype = common([a.dtype for a in arrays], options, (1,))
+        inside = options._replace(dtype=SINGLE if dtype.name in HALVES else dtype, out=None)
+        live = [cast(a, dtype) for a in arrays]
+        for step in self.steps:
+            live.append(computed(step, taken(live, step), inside))
+        found = live[-1] if inside.dtype == dtype else cast(live[-1], dtype)
+        return found if out is None else delivered(found, out, options.casting)
 
     def bound(self, signatures: tuple[Signature, ...], options: Options) -> Callable[[Sequence[Array]], Any]:
         """What computes the result for ndarrays of these shapes and dtypes."""
@@ -42,10 +57,18 @@ class Steps:
         return lambda arrays: self.compute(arrays, None, options)
 
 
-def computed(step: Step, operands: Sequence[Any], out: Any, options: Options) -> Any:
+def delivered(found: Any, out: Array, casting: Any) -> Array:
+    """The result, written into `out`."""
+    result = np.asarray(found)
+    check_shape(out, result.shape)
+    put(result, out, casting)
+    return out
+
+
+def computed(step: Step, operands: Sequence[Any], options: Options) -> Any:
     """One step: two operands by the engine, more by a loop of numpy's."""
     method: Method | None = "auto" if len(operands) < 3 else None
-    return general(step.equation, operands, out, options._replace(method=method))
+    return general(step.equation, operands, None, options._replace(method=method))
 
 
 def taken(live: list[Any], step: Step) -> list[Any]:
