@@ -24,7 +24,10 @@ Term = tuple[Hashable | EllipsisType, ...]
 Array = np.ndarray
 
 SPACE = 4_000  # assignments of the labels of an equation
+WIDE_SPACE = 300_000  # of a few, whose plans take other ways than those of small arrays
 LONG = 3_000  # a label that few equations have: longer than float16 can count
+SMALL_SIZES = (1, 2, 2, 3, 3, 4, 5, 7)
+WIDE_SIZES = (1, 2, 16, 31, 64, 100)
 OUTPUT_RANK = 24
 
 
@@ -132,7 +135,7 @@ def equation(random: Random, form: Form) -> Equation:
     pool = form.labels(random.randint(1, 3 * count if many else 4 + count), random)
     dots = [random.choice((1, 2, 3)) for _ in range(random.randint(0, 3))] if random.random() < 0.2 else None
     sizes = dict(zip(pool, drawn_sizes(random, len(pool), SPACE // prod(dots or ())), strict=True))
-    stretching, repeating = random.random() < 0.15, random.random() < 0.3 and LONG not in sizes.values()
+    stretching, repeating = random.random() < 0.15, random.random() < 0.3 and max(sizes.values()) < 10
     terms, shapes = [], []
     for _ in range(count):
         rank = min(len(pool), random.choice((0, 1, 1, 2, 2) if many else (0, 1, 1, 2, 2, 2, 3, 3, 4)))
@@ -148,13 +151,15 @@ def equation(random: Random, form: Form) -> Equation:
 
 
 def drawn_sizes(random: Random, count: int, space: int) -> list[int]:
-    """Of a product of at most `space`, or of twice the one that is long."""
-    sizes = []
-    if random.random() < 0.02:
+    """Of a product of at most `space`, or of twice the one that is long, or of WIDE_SPACE."""
+    sizes, choices, kind = [], SMALL_SIZES, random.random()
+    if kind < 0.02:
         space, sizes = 2 * LONG, [LONG]
+    elif kind < 0.035:
+        space, choices = space * WIDE_SPACE // SPACE, WIDE_SIZES
     empty = 0.1 if random.random() < 0.1 else 0.0
     while len(sizes) < count:
-        size = 0 if random.random() < empty else random.choice((1, 2, 2, 3, 3, 4, 5, 7))
+        size = 0 if random.random() < empty else random.choice(choices)
         sizes.append(size if size * prod(s or 1 for s in sizes) <= space else 1)
     random.shuffle(sizes)
     return sizes

@@ -37,9 +37,9 @@ def test_more_random_equations(start: int) -> None:
 def test_half_floats_are_rounded_once_whatever_the_path(path: list[tuple[int, ...]]) -> None:
     draw = np.random.default_rng(0)
     terms = ["ijk", "jl", "li", "kl"]
-    xs = [draw.uniform(-2, 2, [{"i": 3, "j": 40, "k": 5, "l": 7}[l] for l in term]).astype("e") for term in terms]
+    xs = [draw.uniform(1, 2, [{"i": 3, "j": 2, "k": 50, "l": 2}[l] for l in term]).astype("e") for term in terms]
     truth = contraction(terms, "ik", xs)
-    out = np.empty((3, 5), "e")
+    out = np.empty((3, 50), "e")
     assert mistake(truth, es.contract(",".join(terms) + "->ik", *xs, optimize=path)) == ""
     assert es.contract(",".join(terms) + "->ik", *xs, optimize=path, out=out) is out
     assert mistake(truth, out) == ""
