@@ -16,8 +16,8 @@ from .arrays import Array
 from .errors import EinstanError, EinstanShapeError, EinstanTypeError
 from .expr import Expr
 from .foreign import check_backend
+from .jobs import asked, general, plain, quick
 from .methods import settled
-from .numpy_forms import asked, general, plain, quick
 from .ordering import planned
 from .programs import Derived, Program
 from .reusable import ContractExpression

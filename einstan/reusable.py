@@ -17,7 +17,7 @@ import numpy as np
 from .arrays import Array, DType
 from .errors import EinstanError, EinstanShapeError
 from .foreign import check_backend
-from .numpy_forms import SIGNATURE, Options, Signature, asked, common, plain
+from .jobs import SIGNATURE, Options, Signature, asked, common, plain
 from .path_info import PathInfo, Step
 from .stepwise import Numbered, Steps, computed, numbered
 from .subscripts import Form, read

@@ -12,7 +12,7 @@ import numpy as np
 
 from .arrays import Array
 from .contraction import Method
-from .numpy_forms import (
+from .jobs import (
     HALVES,
     SINGLE,
     Options,

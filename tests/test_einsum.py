@@ -15,7 +15,7 @@ import pytest
 
 import einstan as es
 import einstan.contraction
-import einstan.numpy_forms
+import einstan.jobs
 from einstan.contraction import Retained, contraction
 from einstan.kernel import Bound
 from einstan.subscripts import read
@@ -471,7 +471,7 @@ def test_nothing_is_handed_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError("handed over")
 
-    monkeypatch.setattr(einstan.numpy_forms, "numpy_einsum", refuse)
+    monkeypatch.setattr(einstan.jobs, "numpy_einsum", refuse)
     for equation in EQUATIONS:
         arrays = operands(equation, SIZES)
         es.einsum(equation, *arrays)
@@ -512,7 +512,7 @@ def test_results_are_bit_equal_in_threads() -> None:
         order = np.random.default_rng(seed).permutation(len(calls))
         return all(np.asarray(es.einsum(calls[k][0], *calls[k][1])).tobytes() == expected[k] for k in order)
 
-    einstan.numpy_forms.prepared.cache_clear()
+    einstan.jobs.prepared.cache_clear()
     einstan.contraction.contraction.cache_clear()
     with ThreadPoolExecutor(64) as pool:
         assert all(pool.map(run, range(64)))
@@ -527,7 +527,7 @@ def test_a_failure_leaves_everything_usable(error: type[BaseException], monkeypa
         for failing in count():
             calls, own = iter(range(failing + 1)), getattr(module, name)
             broken = breaking(own, calls, failing, error)
-            einstan.numpy_forms.prepared.cache_clear()
+            einstan.jobs.prepared.cache_clear()
             einstan.contraction.contraction.cache_clear()
             with monkeypatch.context() as patch:
                 patch.setattr(module, name, broken)
@@ -570,8 +570,8 @@ def test_memory_of_old_contractions_is_given_back() -> None:
 def test_a_seen_call_is_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
     a = np.ones((4, 4))
     es.einsum("ij,jk->ik", a, a)
-    monkeypatch.setattr(einstan.numpy_forms, "read", None)
-    monkeypatch.setattr(einstan.numpy_forms, "contraction", None)
+    monkeypatch.setattr(einstan.jobs, "read", None)
+    monkeypatch.setattr(einstan.jobs, "contraction", None)
     assert (es.einsum("ij,jk->ik", a, a) == 4).all()
 
 
