@@ -189,13 +189,15 @@ class Kernel:
 
         return picture(self._current().plan, self._spec.inputs, self._results)
 
-    def _repr_svg_(self) -> str:
-        return str(self.svg())
-
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
+        """The steps as a table; None before the first call where the nominal sizes can't be those of arrays."""
         from .show.html import kernel
 
-        return kernel(self._current().plan, self._spec.inputs, self._results)
+        try:
+            found = self._current().plan
+        except EinstanError:
+            return None
+        return kernel(found, self._spec.inputs, self._results)
 
     @property
     def _results(self) -> list[str]:

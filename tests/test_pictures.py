@@ -26,6 +26,7 @@ from einstan.syntax import ast
 from einstan.syntax.parser import parse_expression
 
 from .models import MODELS
+from .random_programs import program
 
 ROOT = Path(__file__).parent.parent
 SVG = "{http://www.w3.org/2000/svg}"
@@ -393,6 +394,16 @@ print(hashlib.sha256((p.svg() + g.svg() + g.compile().svg() + g._repr_html_()).e
 """
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_random_programs(seed: int) -> None:
+    p = es.parse(program(seed).text())
+    g = p.grad("L", list(p.inputs)[:2])
+    for shown in (p, g):
+        ET.fromstring(shown.svg())
+        ET.fromstring(shown._repr_html_().replace("<br>", "<br/>"))
+        assert_apart(sketched(shown))
+
+
 def test_the_same_picture_in_every_process() -> None:
     code = SAME.format(text=DENSE)
     environments = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2", "3")]
@@ -501,6 +512,11 @@ def test_html_of_kernels(name: str) -> None:
     assert len(rows) == 1 + len(k._current().plan.inputs) + len(steps) + 1
     assert rows[-1][-1] == amount(k.cost.bytes, "B")
     assert rows[-1][-2] == (amount(k.cost.flops, "flop") if k.cost.flops else "")
+
+
+def test_kernels_whose_nominal_sizes_do_not_fit_are_shown_as_text() -> None:
+    k = es.parse("y[k] = W[k=3:900]").compile("y")
+    assert k._repr_html_() is None
 
 
 def test_latex_of_notebooks() -> None:
