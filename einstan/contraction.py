@@ -14,7 +14,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -25,9 +24,10 @@ from .dims import Dim
 from .emit import emit
 from .errors import EinstanError
 from .ir import Einsum, Labels, Node, einsum, input_
-from .kernel import check_memory, direct
+from .kernel import check_memory
 from .methods import check_path
 from .order import associate
+from .placing import ALONE, direct
 from .plan import Plan, plan
 from .plan.dtypes import kept
 from .running import OWN_ERRSTATE, Bound, quiet_context
@@ -71,8 +71,8 @@ class Contraction:
         """The result written into an array of its shape, which may overlap the operands."""
         values = arrays if self._trims is None else trimmed(arrays, self._trims)
         place = out if self._perm is None else out.transpose(inverse(self._perm))
-        if direct([place], values, self.plan):
-            self._bound.call(values, (place,))
+        if direct([place], values, self.plan.results):
+            self._bound.write(values, (place,))
         else:
             with np.errstate(all="ignore"):
                 np.copyto(place, called(self._bound, values), casting="unsafe")
@@ -162,7 +162,7 @@ def contraction(
     check_rank(made)
     check_memory(made, None)
     key = tuple([(tuple([sizes[label] for label in labels]), dtype) for labels in own])
-    return Contraction(made, Bound(made, list(dtypes), key, itemgetter(0), {}), trims, perm, hints)
+    return Contraction(made, Bound(made, list(dtypes), key, ALONE, {}), trims, perm, hints)
 
 
 # ---------------------------------------------------------------- operands

@@ -9,7 +9,7 @@ Its names come from a counter: v an array, k a number of a dtype; user names sta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -53,9 +53,15 @@ def compiled(source: str, called: Mapping[str, Callable[..., Any]] | None = None
     return Functions(space["workspace"], space["results"], space["run"])
 
 
-def emit(plan: Plan, hints: Mapping[str, Sequence[str]] | None = None, comments: bool = True) -> str:
-    """The source of a plan; each line with its formula, unless it is only to be run."""
-    text = Text(plan, comments)
+def emit(
+    plan: Plan,
+    hints: Mapping[str, Sequence[str]] | None = None,
+    comments: bool = True,
+    made: Collection[Value] | None = None,
+) -> str:
+    """The source of a plan; each line with its formula, unless it is only to be run. `made` are the results that their
+    products make (all that can be, if nothing is said); the others are written into the arrays of `out`."""
+    text = Text(plan, comments, born(plan) if made is None else made)
     runs: list[str] = []
     prepares: list[str] = []
     for step in plan.steps:
@@ -115,12 +121,12 @@ def escaped(text: str) -> str:
 class Text:
     """The texts of one plan's values and steps; constants and helpers are collected as they are used."""
 
-    def __init__(self, plan: Plan, comments: bool) -> None:
+    def __init__(self, plan: Plan, comments: bool, born: Collection[Value]) -> None:
         self.plan, self.comments = plan, comments
         self.called = opaque_steps(plan)
         self.names: dict[Value, str] = {}
         self.made: set[str] = set()
-        self.born = born(plan)
+        self.born = born
         self.helpers: dict[str, None] = {}
         self.numbers: dict[tuple[str, str], str] = {}
         self.dtypes: dict[str, str] = {}

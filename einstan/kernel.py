@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,10 +20,11 @@ from .arrays import Array, DType, as_arrays, check_names, check_real, differenti
 from .callables import guarded
 from .collector import paused
 from .dims import Env
-from .emit import born, emit, opaque_steps
+from .emit import emit, opaque_steps
 from .errors import EinstanError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
 from .methods import Optimize, Order
+from .placing import Nesting, check_places, direct, paths
 from .plan import Plan, Step, plan
 from .running import Bound, Key
 
@@ -118,18 +118,18 @@ class Kernel:
         """The results for these arrays: fresh arrays, nested as they were asked for."""
         bound, values = self._ready(named if arrays is None else {**arrays, **named})
         results = bound.call(values)
-        return bound.pack(self._checked(results) if self._spec.check_finite else results)
+        return bound.nesting.pack(self._checked(bound, results) if self._spec.check_finite else results)
 
     def into(self, outs: Any, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The results written into the arrays `outs` (nested like the results), which may overlap the inputs."""
         bound, values = self._ready(named if arrays is None else {**arrays, **named})
-        places = list(flattened(outs, self._spec.pack(list(range(len(bound.plan.results))))))
-        check_places(places, bound.plan)
-        if direct(places, values, bound.plan):
-            self._checked(bound.call(values, tuple(places)))
+        places = bound.nesting.unpack(outs)
+        results = bound.plan.results
+        if bound.spread is None and direct(places, values, results):
+            self._checked(bound, bound.write(values, tuple(places)))
         else:
-            check_apart(places)
-            for place, found in zip(places, self._checked(bound.call(values)), strict=True):
+            check_places(places, results)
+            for place, found in zip(places, self._checked(bound, bound.call(values)), strict=True):
                 np.copyto(place, found, casting="same_kind")
         return outs
 
@@ -145,9 +145,9 @@ class Kernel:
                 pass
         return self._bind(given)
 
-    def _checked(self, results: list[Any]) -> list[Any]:
+    def _checked(self, bound: Bound, results: list[Any]) -> list[Any]:
         if self._spec.check_finite:
-            for name, found in zip(paths(self._spec.pack(list(range(len(results))))), results, strict=True):
+            for name, found in zip(paths(bound.nesting.pattern), results, strict=True):
                 check_entries(name, found)
         return results
 
@@ -202,8 +202,7 @@ class Kernel:
     @property
     def _results(self) -> list[str]:
         """What the results are called."""
-        found = paths(self._spec.pack(list(range(len(self._current().plan.results)))))
-        return [name.removeprefix("the derivative/") for name in found]
+        return [name.removeprefix("the derivative/") for name in paths(self._current().nesting.pattern)]
 
     def _current(self) -> Bound:
         spec, state = self._spec, self._state
@@ -266,7 +265,7 @@ def bound(spec: Spec, key: Key, found: Plan) -> Bound:
         name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
         for asked, name in opaque_steps(found).items()
     }
-    return Bound(found, spec.names, key, nested(spec.pack, len(found.results)), called)
+    return Bound(found, spec.names, key, Nesting.of(spec.pack, len(found.results)), called)
 
 
 class State:
@@ -327,93 +326,6 @@ def amount(n: int) -> str:
 
 
 # ---------------------------------------------------------------- results
-
-
-def nested(pack: Callable[[list[Any]], Any], n: int) -> Callable[[list[Any]], Any]:
-    """`pack`, or for the usual nestings of n results something that does the same in a third of the time."""
-    match pack(list(range(n))):
-        case int():
-            return itemgetter(0)
-        case dict() as first if list(first.values()) == list(range(n)):
-            names = tuple(first)
-            return lambda results: dict(zip(names, results, strict=True))
-        case (0, dict() as second) if list(second.values()) == list(range(1, n)):
-            below = tuple(second)
-            return lambda results: (results[0], dict(zip(below, results[1:], strict=True)))
-    return pack
-
-
-def flattened(outs: Any, pattern: Any) -> Iterator[Any]:
-    """The arrays of a nesting in the order of the results; `pattern` is the nesting with their numbers."""
-    found = dict(pairs(outs, pattern))
-    return (found[n] for n in range(len(found)))
-
-
-def pairs(outs: Any, pattern: Any) -> Iterator[tuple[int, Any]]:
-    if isinstance(pattern, Mapping):
-        if not isinstance(outs, Mapping) or set(outs) != set(pattern):
-            raise EinstanShapeError(
-                f"The results are {', '.join(map(repr, pattern))}.", "Give an array for each of them."
-            )
-        for name, inner in pattern.items():
-            yield from pairs(outs[name], inner)
-    elif isinstance(pattern, tuple | list):
-        if not isinstance(outs, tuple | list) or len(outs) != len(pattern):
-            raise EinstanShapeError(f"There are {len(pattern)} results.", "Give an array for each of them.")
-        for given, inner in zip(outs, pattern, strict=True):
-            yield from pairs(given, inner)
-    else:
-        yield pattern, outs
-
-
-def paths(pattern: Any, path: str = "") -> list[str]:
-    """Names of the results, in their order: "value", "W", "W/c"."""
-    found: dict[int, str] = {}
-
-    def walk(inner: Any, path: str) -> None:
-        if isinstance(inner, Mapping):
-            for name, below in inner.items():
-                walk(below, f"{path}/{name}" if path else str(name))
-        elif isinstance(inner, tuple | list):
-            for n, below in enumerate(inner):
-                walk(below, path or ("the value", "the derivative")[min(n, 1)])
-        else:
-            found[inner] = path or "the result"
-
-    walk(pattern, path)
-    return [found[n] for n in range(len(found))]
-
-
-def check_places(places: Sequence[Any], found: Plan) -> None:
-    for place, v in zip(places, found.results, strict=True):
-        if not isinstance(place, np.ndarray) or place.shape != v.shape:
-            shape = getattr(place, "shape", type(place).__name__)
-            raise EinstanShapeError(f"A result of shape {v.shape} can't be written into {shape}.")
-        if not place.flags.writeable:
-            raise EinstanShapeError("A result can't be written into a read-only array.")
-        if not np.can_cast(v.dtype, place.dtype, "same_kind"):
-            raise EinstanShapeError(f"A result of dtype {v.dtype} can't be written into this array of {place.dtype}.")
-
-
-def check_apart(places: Sequence[Array]) -> None:
-    """No entry is written twice; views of one array may alternate."""
-    for a, b in combinations(places, 2):
-        if np.may_share_memory(a, b) and np.shares_memory(a, b):
-            raise EinstanShapeError("Two results would be written into the same memory.", "Give each its own array.")
-
-
-def direct(places: Sequence[Array], values: Sequence[Array], found: Plan) -> bool:
-    """Whether the results may be computed in these arrays: they fit and share memory with nothing."""
-    if len(set(found.results)) < len(found.results) or born(found):
-        return False
-    fit = all(
-        p.dtype == v.dtype and p.flags.c_contiguous and p.flags.aligned
-        for p, v in zip(places, found.results, strict=True)
-    )
-    others = [*values, *places]
-    return fit and not any(
-        np.may_share_memory(p, other) for n, p in enumerate(places) for other in others[: len(values) + n]
-    )
 
 
 def check_entries(name: str, found: Array) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 
 from .arrays import Array, DType
 from .collector import paused
-from .emit import Functions, compiled, emit
+from .emit import Functions, born, compiled, emit
+from .placing import Nesting
 from .plan import Plan, Value
 
 Key = tuple[tuple[tuple[int, ...], DType], ...]
@@ -40,13 +41,14 @@ class Bound:
         "functions",
         "key",
         "large",
-        "pack",
+        "nesting",
         "plain",
         "pick",
         "plan",
         "pool",
         "spread",
         "take",
+        "writing",
     )
 
     def __init__(
@@ -54,11 +56,12 @@ class Bound:
         plan_: Plan,
         names: Sequence[str],
         key: Key,
-        pack: Callable[[list[Any]], Any],
+        nesting: Nesting,
         called: Mapping[str, Callable[..., Any]],
     ) -> None:
-        self.plan, self.pack, self.called = plan_, pack, called
+        self.plan, self.nesting, self.called = plan_, nesting, called
         self.functions: Functions | None = None
+        self.writing: Functions | None = None
         self.count = len(names)
         self.key = list(key)
         self.plain = [np.ndarray] * len(key)
@@ -71,28 +74,38 @@ class Bound:
         self.spread = None if len(distinct) == len(plan_.results) else [distinct.index(v) for v in plan_.results]
         self.pool: list[Workspace] = []
 
-    def call(self, values: Sequence[Any], out: tuple[Any, ...] | None = None) -> list[Any]:
-        """Run once, in a workspace of its own."""
+    def call(self, values: Sequence[Any]) -> list[Any]:
+        """Run once, in a workspace of its own; the results are fresh arrays."""
         functions = self.functions or self.compiled()
+        held = self.workspace(functions)
+        out = functions.results() if held.kept is None else held.recycled(self.distinct)
+        found = self.run(functions, values, held, out)
+        return list(found) if self.spread is None else self.repeated(found)
+
+    def write(self, values: Sequence[Any], out: tuple[Any, ...]) -> list[Any]:
+        """Run once, computing the results, no two of which are equal, in the arrays `out`."""
+        functions = self.writing or self.compiled_to_write()
+        return list(self.run(functions, values, self.workspace(functions), out))
+
+    def workspace(self, functions: Functions) -> Workspace:
         try:
-            held = self.pool.pop()
+            return self.pool.pop()
         except IndexError:
-            held = Workspace(
-                quiet_context(), functions.workspace(), [[None, None] for _ in self.distinct] if self.large else None
-            )
+            kept: list[list[Any]] | None = [[None, None] for _ in self.distinct] if self.large else None
+            return Workspace(quiet_context(), functions.workspace(), kept)
+
+    def run(
+        self, functions: Functions, values: Sequence[Any], held: Workspace, out: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         if self.pick is not None:
             values = [values[n] for n in self.pick]
-        if out is None:
-            out = functions.results() if held.kept is None else held.recycled(self.distinct)
         try:
             if OWN_ERRSTATE:
-                out = held.context.run(functions.run, values, held.arrays, out)
-            else:
-                with np.errstate(all="ignore"):
-                    out = functions.run(values, held.arrays, out)
+                return held.context.run(functions.run, values, held.arrays, out)
+            with np.errstate(all="ignore"):
+                return functions.run(values, held.arrays, out)
         finally:
             self.pool.append(held)
-        return list(out) if self.spread is None else self.repeated(out)
 
     def compiled(self) -> Functions:
         """The functions of the plan's source, made once."""
@@ -100,6 +113,15 @@ class Bound:
             with paused():
                 self.functions = compiled(emit(self.plan, comments=False), self.called)
         return self.functions
+
+    def compiled_to_write(self) -> Functions:
+        """The same where every result is computed in the array that is given for it."""
+        if not born(self.plan):
+            self.writing = self.compiled()
+        else:
+            with paused():
+                self.writing = compiled(emit(self.plan, comments=False, made=()), self.called)
+        return self.writing
 
     def repeated(self, out: Sequence[Any]) -> list[Any]:
         """Equal results are computed once and handed out as copies."""

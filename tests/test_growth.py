@@ -14,8 +14,8 @@ import pytest
 
 import einstan as es
 from einstan.ir import Node, inline, toposort
-from einstan.running import Bound
 from einstan.request import ALL_LAWS, Graph, Term
+from einstan.running import Bound
 from einstan.syntax.lexer import NO_LIMITS
 
 DEPTHS = [200, pytest.param(100_000, marks=pytest.mark.slow)]

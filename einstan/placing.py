@@ -1,0 +1,147 @@
+"""placing: results in the nesting in which they were asked for, and arrays in which results are to be written.
+
+A pattern is a nesting with the numbers of the results in the places of their arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import EinstanShapeError
+from .plan import Value
+
+if TYPE_CHECKING:
+    from .arrays import Array
+
+Arrays = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """`pack` nests the arrays of the results, `unpack` gives those of a nesting in the order of the results."""
+
+    pattern: Any
+    pack: Callable[[Arrays], Any]
+    unpack: Callable[[Any], Arrays]
+
+    @staticmethod
+    def of(pack: Callable[[Arrays], Any], n: int) -> Nesting:
+        """The nesting that `pack` makes of n results; the usual ones in a third of the time."""
+        pattern = pack(list(range(n)))
+        match pattern:
+            case int():
+                return Nesting(pattern, itemgetter(0), lambda outs: [outs])
+            case dict() as first if list(first.values()) == list(range(n)):
+                names = tuple(first)
+                return Nesting(pattern, lambda results: dict(zip(names, results, strict=True)), unpacking(pattern))
+            case (0, dict() as second) if list(second.values()) == list(range(1, n)):
+                below = tuple(second)
+                return Nesting(
+                    pattern,
+                    lambda results: (results[0], dict(zip(below, results[1:], strict=True))),
+                    unpacking(pattern),
+                )
+        return Nesting(pattern, pack, unpacking(pattern))
+
+
+ALONE = Nesting(0, itemgetter(0), lambda outs: [outs])
+
+
+def unpacking(pattern: Any) -> Callable[[Any], Arrays]:
+    """The arrays of a nesting in the order of the results; a nesting of another form is refused."""
+    numbers = list(numbered(pattern, pattern))
+    order = [n for n, _ in sorted(enumerate(numbers), key=lambda pair: pair[1][0])]
+
+    def unpack(outs: Any) -> Arrays:
+        found = [array for _, array in numbered(outs, pattern)]
+        return [found[n] for n in order]
+
+    return unpack
+
+
+def numbered(outs: Any, pattern: Any) -> Iterator[tuple[int, Any]]:
+    """The number of each result with its array."""
+    if isinstance(pattern, dict):
+        if not isinstance(outs, Mapping) or outs.keys() != pattern.keys():
+            raise EinstanShapeError(
+                f"The results are {', '.join(map(repr, pattern))}.", "Give an array for each of them."
+            )
+        for name, inner in pattern.items():
+            if isinstance(inner, int):
+                yield inner, outs[name]
+            else:
+                yield from numbered(outs[name], inner)
+    elif isinstance(pattern, tuple | list):
+        if not isinstance(outs, tuple | list) or len(outs) != len(pattern):
+            raise EinstanShapeError(f"There are {len(pattern)} results.", "Give an array for each of them.")
+        for given, inner in zip(outs, pattern, strict=True):
+            yield from numbered(given, inner)
+    else:
+        yield pattern, outs
+
+
+def paths(pattern: Any) -> list[str]:
+    """Names of the results, in their order: "value", "W", "W/c"."""
+    found: dict[int, str] = {}
+
+    def walk(inner: Any, path: str) -> None:
+        if isinstance(inner, Mapping):
+            for name, below in inner.items():
+                walk(below, f"{path}/{name}" if path else str(name))
+        elif isinstance(inner, tuple | list):
+            for n, below in enumerate(inner):
+                walk(below, path or ("the value", "the derivative")[min(n, 1)])
+        else:
+            found[inner] = path or "the result"
+
+    walk(pattern, "")
+    return [found[n] for n in range(len(found))]
+
+
+# ---------------------------------------------------------------- places
+
+
+def check_places(places: Sequence[Any], results: Sequence[Value]) -> None:
+    """The results can be written into the places, each entry into its own."""
+    for place, v in zip(places, results, strict=True):
+        if not isinstance(place, np.ndarray) or place.shape != v.shape:
+            shape = getattr(place, "shape", type(place).__name__)
+            raise EinstanShapeError(f"A result of shape {v.shape} can't be written into {shape}.")
+        if not place.flags.writeable:
+            raise EinstanShapeError("A result can't be written into a read-only array.")
+        if not np.can_cast(v.dtype, place.dtype, "same_kind"):
+            raise EinstanShapeError(f"A result of dtype {v.dtype} can't be written into this array of {place.dtype}.")
+    for a, b in combinations(places, 2):  # views of one array may alternate
+        if np.may_share_memory(a, b) and np.shares_memory(a, b):
+            raise EinstanShapeError("Two results would be written into the same memory.", "Give each its own array.")
+
+
+def direct(places: Sequence[Any], values: Sequence[Array], results: Sequence[Value]) -> bool:
+    """Whether the results may be computed in these arrays: they fit and share memory with nothing."""
+    for place, v in zip(places, results, strict=True):
+        if type(place) is not np.ndarray or place.shape != v.shape or place.dtype != v.dtype or not place.flags.carray:
+            return False
+    return apart(places, values)
+
+
+def apart(places: Sequence[Array], values: Sequence[Array]) -> bool:
+    """Whether no place shares memory with a value or another place: told by who owns it, else by the bounds."""
+    owners = [owner(place) for place in places]
+    if all(owners) and len(set(owners)) == len(owners):
+        others = {owner(value) for value in values}
+        if None not in others and others.isdisjoint(owners):
+            return True
+    every = [*values, *places]
+    return not any(np.may_share_memory(p, x) for n, p in enumerate(places) for x in every[: len(values) + n])
+
+
+def owner(a: Array) -> int | None:
+    """The identity of the array that owns the memory, which nobody else owns; None where that is not known."""
+    base = a if a.base is None else a.base
+    return id(base) if type(base) is np.ndarray and base.flags.owndata else None
