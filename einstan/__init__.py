@@ -14,6 +14,7 @@ from .errors import (
     EinstanNameError,
     EinstanShapeError,
     EinstanSyntaxError,
+    EinstanTypeError,
     MissingBackendError,
 )
 from .expr import Expr
@@ -53,6 +54,7 @@ __all__ = [
     "EinstanNameError",
     "EinstanShapeError",
     "EinstanSyntaxError",
+    "EinstanTypeError",
     "Expr",
     "Kernel",
     "Limits",
