@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,29 +23,32 @@ class OutOfTime(Exception):
 
 
 def within(seconds: float, job: Callable[[], T]) -> T:
-    """The job's result or its exception; raises OutOfTime past so many seconds."""
+    """The job's result or its exception; raises OutOfTime past so many seconds. An interrupt ends the job too."""
     results: list[T] = []
     errors: list[BaseException] = []
+    ended = Event()  # Thread.join forgets a thread when it is interrupted
 
     def work() -> None:
         try:
             results.append(job())
         except BaseException as error:  # handed to whoever waits
             errors.append(error)
+        finally:
+            ended.set()
 
     thread = Thread(target=work, daemon=True, name="einstan search")
     thread.start()
     try:
-        thread.join(seconds)
+        ended.wait(seconds)
     finally:
-        stop(thread)
+        if not ended.is_set() and thread.ident is not None:
+            stop(thread.ident)
+            ended.wait(GRACE)
     if results:
         return results[0]
     raise errors[0] if errors else OutOfTime
 
 
-def stop(thread: Thread) -> None:
-    """End the thread if it still runs."""
-    if thread.is_alive() and thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTime))
-        thread.join(GRACE)
+def stop(thread: int) -> None:
+    """Raise OutOfTime in a thread."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 import random
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -25,6 +28,7 @@ from einstan.order import along
 from einstan.refine import refined
 from einstan.testing import evaluate
 
+ROOT = Path(__file__).parent.parent
 Problem = tuple[list[tuple[int, ...]], tuple[int, ...], dict[int, int]]
 
 
@@ -215,7 +219,10 @@ def test_functions_and_optimizers_of_opt_einsum_are_methods() -> None:
 def test_a_search_that_does_not_end_is_ended() -> None:
     with pytest.raises(EinstanError, match=r"optimal did not finish within 0\.\d s \(40 operands\)"):
         search(*chain(40), Order("optimal", until=monotonic() + 0.3))
-    assert not [thread for thread in threading.enumerate() if thread.name == "einstan search"]
+    for thread in threading.enumerate():
+        if thread.name == "einstan search":
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 def test_within_gives_results_and_errors() -> None:
@@ -229,6 +236,31 @@ def test_within_gives_results_and_errors() -> None:
 
     with pytest.raises(OutOfTime):
         within(0.05, forever)
+
+
+def test_an_interrupt_ends_the_search_too() -> None:
+    """In a process of its own, which is sent the signal once the search runs."""
+    code = """
+import os, signal, threading, time
+from einstan.deadline import within
+started = threading.Event()
+def forever():
+    started.set()
+    while True:
+        pass
+def interrupt():
+    started.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+try:
+    within(60, forever)
+except KeyboardInterrupt:
+    time.sleep(0.2)
+    print([thread.name for thread in threading.enumerate()])
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
+    assert done.stdout == "['MainThread']\n"
 
 
 def test_a_search_that_is_too_deep_says_so() -> None:
