@@ -37,8 +37,8 @@ def within(seconds: float, job: Callable[[], T]) -> T:
             ended.set()
 
     thread = Thread(target=work, daemon=True, name="einstan search")
-    thread.start()
     try:
+        thread.start()
         ended.wait(seconds)
     finally:
         if not ended.is_set() and thread.ident is not None:
