@@ -27,7 +27,8 @@ numpy_einsum: Callable[..., Any] = np.einsum  # as it is now: es.einsum may take
 SIGNATURE: Final = attrgetter("__class__", "shape", "dtype")
 CASTINGS: Final = ("no", "equiv", "safe", "same_kind", "unsafe")
 ORDERS: Final = ("K", "C", "F", "A")
-OWN_DTYPES: Final = frozenset("?bBhHiIlLqQefdFD")  # bfloat16 too; others are numpy's
+OWN_DTYPES: Final = frozenset("?bBhHiIlLqQefdFD")  # and bfloat16
+NUMPY_DTYPES: Final = frozenset("gGO")  # numpy's alone
 SINGLE: Final = np.dtype(np.float32)
 HALVES: Final = frozenset({"float16", "bfloat16"})  # summed in SINGLE; the planner knows float16
 NUMPY_OPERANDS: Final = 63
@@ -315,6 +316,8 @@ def diagonals(a: Array, own: Labels, out: Labels) -> Array:
 def by_numpy(s: Subscripts, dtype: DType, options: Options) -> Job:
     """numpy's own computation of what has been checked."""
     n = len(s.terms)
+    if not is_own(dtype) and dtype.char not in NUMPY_DTYPES:
+        raise EinstanTypeError(f"The operands have the dtype {dtype}, which can't be multiplied.", "Give numbers.")
     if n > NUMPY_OPERANDS or len(s.sizes) > NUMPY_LABELS:
         raise EinstanError(
             f"numpy, which computes this dtype, order or optimize=False, takes {NUMPY_OPERANDS} operands and "
