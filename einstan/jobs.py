@@ -329,7 +329,7 @@ def by_numpy(s: Subscripts, dtype: DType, options: Options) -> Job:
 
     def compute(arrays: Sequence[Array]) -> Any:
         if 0 in s.sizes:  # numpy 2.4 writes past the end of empty clongdouble arrays
-            return np.zeros(s.shape, dtype)[()]
+            return np.zeros(s.shape, dtype, "F" if options.order in ("F", "f") else "C")[()]
         alike = [a if a.dtype == computed == dtype else cast(cast(a, dtype), computed) for a in arrays]
         found = looped(alike, s, path, options.order)
         return found if computed == dtype else found.astype(dtype)
