@@ -25,6 +25,7 @@ from .ir import Einsum, Node, toposort
 from .kernel import MEMORY_SHARE, available_memory, entries
 from .limits import read_bytes
 from .methods import METHODS, Linear, Optimize, Order, installed, is_path, linear_path, method_of
+from .opt_einsum_paths import lettered
 from .order_table import Alone, OrderRow, OrderStep, OrderTable, Products
 from .path_info import PathInfo, path_info
 from .plan import Plan, Step, Value
@@ -288,11 +289,9 @@ def info(subject: Subject, path: Linear | None) -> PathInfo | None:
     s = subject.subscripts
     if s is None or path is None:
         return None
-    single = all(len(name) == 1 for name in s.names)
-    letters = s.names if single else [chr(0xC0 + n) for n in range(len(s.names))]
-    terms = ["".join(letters[x] for x in own) for own in s.terms]
+    *terms, out = lettered(subject.title, s)
     shapes = [[s.sizes[x] for x in own] for own in s.terms]
-    return path_info(terms, "".join(letters[x] for x in s.out), shapes, path)
+    return path_info(terms, out, shapes, path)
 
 
 def products(nodes: Sequence[Node], env: Env) -> Products:

@@ -18,7 +18,7 @@ from .expr import Expr
 from .foreign import check_backend
 from .jobs import asked, general, plain, quick
 from .methods import settled
-from .ordering import planned
+from .opt_einsum_paths import planned
 from .programs import Derived, Program
 from .reusable import ContractExpression
 from .stepwise import Steps

@@ -10,15 +10,16 @@ which operands are taken and to whose end their product goes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 from math import prod
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 Positions = tuple[int, ...]
 Sizes = dict[str, int]
+T = TypeVar("T")
 
 SHOWN_TERMS: Final = 20  # of more terms a step does not list what remains
 SHOWN_STEPS: Final = 200  # in a notebook
@@ -213,3 +214,31 @@ def blas_kind(terms: Sequence[str], result: str, removed: frozenset[str], sizes:
     if {left[:n], left[-n:]} & {right[:n], right[-n:]}:
         return "GEMM"
     return "GEMV/EINSUM" if n in (len(left), len(right)) else "TDOT"
+
+
+# ---------------------------------------------------------------- steps by number
+
+
+class Numbered(NamedTuple):
+    """A step by numbers that stay: operand k of n is k, the p-th step makes n + p."""
+
+    operands: list[int]
+    made: int
+    step: Step
+
+
+def numbered(info: PathInfo) -> Iterator[Numbered]:
+    """The steps of a path by number."""
+    n = info.eq.count(",") + 1
+    live = list(range(n))
+    for made, step in enumerate(info.contraction_list, n):
+        yield Numbered(taken(live, step), made, step)
+        live.append(made)
+
+
+def taken(live: list[T], step: Step) -> list[T]:
+    """What the step takes out of the list."""
+    found = [live[k] for k in step.positions]
+    for k in sorted(step.positions, reverse=True):
+        del live[k]
+    return found

@@ -18,8 +18,8 @@ from .arrays import Array, DType
 from .errors import EinstanError, EinstanShapeError
 from .foreign import check_backend
 from .jobs import SIGNATURE, Options, Signature, asked, common, plain
-from .path_info import PathInfo, Step
-from .stepwise import Numbered, Steps, computed, numbered
+from .path_info import Numbered, PathInfo, Step, numbered
+from .stepwise import Steps, computed
 from .subscripts import Form, read
 
 KEPT: Final = 64  # shapes and dtypes that are at hand

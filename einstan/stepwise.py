@@ -5,26 +5,15 @@ Law: a step that takes more than two operands makes nothing on its way to their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .arrays import Array
 from .contraction import Method
-from .jobs import (
-    HALVES,
-    SINGLE,
-    Options,
-    Signature,
-    cast,
-    check_shape,
-    common,
-    general,
-    prepared,
-    put,
-)
-from .path_info import PathInfo, Step
+from .jobs import HALVES, SINGLE, Options, Signature, cast, check_shape, common, general, prepared, put
+from .path_info import Step, taken
 from .subscripts import Form
 
 
@@ -69,28 +58,3 @@ def computed(step: Step, operands: Sequence[Any], options: Options) -> Any:
     """One step: two operands by the engine, more by a loop of numpy's."""
     method: Method | None = "auto" if len(operands) < 3 else None
     return general(step.equation, operands, None, options._replace(method=method))
-
-
-def taken(live: list[Any], step: Step) -> list[Any]:
-    """What the step takes out of the list."""
-    found = [live[k] for k in step.positions]
-    for k in sorted(step.positions, reverse=True):
-        del live[k]
-    return found
-
-
-class Numbered(NamedTuple):
-    """A step by numbers that stay: operand k of n is k, the p-th step makes n + p."""
-
-    operands: list[int]
-    made: int
-    step: Step
-
-
-def numbered(info: PathInfo) -> Iterator[Numbered]:
-    """The steps of a path by number."""
-    n = info.eq.count(",") + 1
-    live = list(range(n))
-    for made, step in enumerate(info.contraction_list, n):
-        yield Numbered(taken(live, step), made, step)
-        live.append(made)

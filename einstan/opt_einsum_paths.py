@@ -1,4 +1,4 @@
-"""ordering: the order of one contraction, as opt_einsum tells it: a linear path and its PathInfo.
+"""opt_einsum_paths: the order of one contraction, as opt_einsum tells it: a linear path and its PathInfo.
 
 Law: no intermediate has more entries than the limit, unless the caller gives the path: steps that would make one are
 put together.
@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from .errors import EinstanError
 from .methods import Linear, linear_path
-from .path_info import PathInfo, path_info
-from .stepwise import numbered
+from .path_info import PathInfo, numbered, path_info
 from .subscripts import FIRST_LETTER, ArrayShape, Form, Subscripts, read
 
 SURROGATES: Final = range(0xD800, 0xE000)
@@ -24,10 +23,9 @@ SURROGATES: Final = range(0xD800, 0xE000)
 def planned(form: Form, shapes: Sequence[ArrayShape], method: Any, limit: Any, use_blas: bool = True) -> PathInfo:
     """The order for operands of these shapes, and its costs."""
     s = read(form, shapes)
-    letter = letters(form, s)
     most = entries(limit, s)
-    *terms, out = ["".join(letter[label] for label in own) for own in (*s.terms, s.out)]
-    info = path_info(terms, out, shapes, found_path(s, letter, method, most), use_blas)
+    *terms, out = lettered(form, s)
+    info = path_info(terms, out, shapes, found_path(s, letters(form, s), method, most), use_blas)
     if most is None or isinstance(method, tuple) or all(size <= most for size in info.size_list[:-1]):
         return info
     return path_info(terms, out, shapes, path_within(info, most), use_blas)
@@ -78,6 +76,12 @@ def found_path(s: Subscripts, letter: Sequence[str], method: Any, limit: int | N
         return method(terms[:-1], terms[-1], {letter[label]: d for label, d in sizes.items()}, limit)
 
     return linear_path(s.terms, s.out, dict(enumerate(s.sizes)), spelled, limit)
+
+
+def lettered(form: Form, s: Subscripts) -> list[str]:
+    """The terms and the output, a character for each label."""
+    letter = letters(form, s)
+    return ["".join(letter[label] for label in own) for own in (*s.terms, s.out)]
 
 
 def letters(form: Form, s: Subscripts) -> list[str]:
