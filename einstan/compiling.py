@@ -12,7 +12,7 @@ from .collector import paused
 from .dims import Dim, Env, single_symbol
 from .ir import Add, Call, Input, Node, Shape, toposort
 from .kernel import Kernel, Spec
-from .limits import read_bytes
+from .memory import read_bytes
 from .methods import Optimize, Order
 from .order import associate, method_for
 from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms

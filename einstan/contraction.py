@@ -24,7 +24,7 @@ from .dims import Dim
 from .emit import emit
 from .errors import EinstanError
 from .ir import Einsum, Labels, Node, einsum, input_
-from .kernel import check_memory
+from .memory import check_memory
 from .methods import check_path
 from .order import associate
 from .placing import ALONE, direct
@@ -160,7 +160,7 @@ def contraction(
         dtypes = {node.name: dtype for node, _ in leaves}  # type: ignore[attr-defined]
         made = plan([root], env, dtypes, hints=hints, promotion=kept)
     check_rank(made)
-    check_memory(made, None)
+    check_memory(made)
     key = tuple([(tuple([sizes[label] for label in labels]), dtype) for labels in own])
     return Contraction(made, Bound(made, list(dtypes), key, ALONE, {}), trims, perm, hints)
 

@@ -22,8 +22,7 @@ from .cost_model import Machine, this_machine
 from .dims import Env
 from .errors import EinstanError, EinstanShapeError
 from .ir import Einsum, Node, toposort
-from .kernel import MEMORY_SHARE, available_memory, entries
-from .limits import read_bytes
+from .memory import entries, read_bytes, usable
 from .methods import METHODS, Linear, Optimize, Order, installed, is_path, linear_path, method_of
 from .opt_einsum_paths import lettered
 from .order_table import Alone, OrderRow, OrderStep, OrderTable, Products
@@ -341,11 +340,11 @@ def finite(job: Callable[[], float]) -> float | None:
 
 def hindrance(subject: Subject, plan: Plan, predicted: float | None, limits: Limits) -> str:
     """Why a plan is not run; "" where nothing stands in the way."""
-    free = available_memory()
+    free = usable()
     most = max([len(v.shape) for step in plan.steps for v in (step.out, *step.arrays)], default=0)
     if limits.nbytes is not None and plan.peak_bytes > limits.nbytes:
         return "over the memory limit"
-    if free is not None and plan.peak_bytes + subject.input_bytes > free * MEMORY_SHARE:
+    if free is not None and plan.peak_bytes + subject.input_bytes > free:
         return "more memory than there is"
     if most > MAX_RANK:
         return f"an array of {most} axes"

@@ -7,9 +7,8 @@ called from many threads; an exception leaves everything usable.
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +22,7 @@ from .dims import Env
 from .emit import emit, opaque_steps
 from .errors import EinstanError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
+from .memory import check_memory, entries
 from .methods import Optimize, Order
 from .placing import Nesting, check_places, direct, paths
 from .plan import Plan, Step, plan
@@ -31,7 +31,6 @@ from .running import Bound, Key
 if TYPE_CHECKING:
     from .show.svg import Picture
 
-MEMORY_SHARE: Final = 0.8  # of what is available, where no limit is given
 PLANS_KEPT: Final = 64
 SIGNATURE: Final = attrgetter("shape", "dtype")
 
@@ -279,50 +278,6 @@ class State:
         self.nominal: Bound | None = None
         self.plans: dict[tuple[Key, tuple[DType, ...]], Bound] = {}
         self.lock = threading.Lock()
-
-
-# ---------------------------------------------------------------- memory
-
-
-def available_memory() -> int | None:
-    """Bytes that may be had without swapping, where the system tells."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    except OSError:
-        found = []
-    return found[0] * 1024 if found else physical_memory()
-
-
-def physical_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def entries(limit: int | None, dtypes: Iterable[DType]) -> int | None:
-    """How many entries of the widest of the dtypes fit."""
-    return None if limit is None else limit // max([d.itemsize for d in dtypes], default=8)
-
-
-def check_memory(found: Plan, limit: int | None) -> None:
-    """Refuse a plan whose peak is over the limit, before anything is allocated."""
-    if limit is None:
-        free = available_memory()
-        limit = None if free is None else int(free * MEMORY_SHARE)
-    if limit is not None and found.peak_bytes > limit:
-        step = f" Its largest array is {found.largest.formula}." if found.largest is not None else ""
-        raise EinstanError(
-            f"This needs {amount(found.peak_bytes)} at its peak, and the limit is {amount(limit)}.{step}",
-            "Make it smaller, or raise memory_limit.",
-        )
-
-
-def amount(n: int) -> str:
-    """`1.54 MB`"""
-    power = min(4, max(0, (len(str(n)) - 1) // 3))
-    return f"{n / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 # ---------------------------------------------------------------- results

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import index
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 
 from .contraction import KEPT
 from .jobs import asked, general, method_of, path_of, plain, quick
+from .opt_einsum_paths import characters
 from .path_info import path_info
-from .subscripts import FIRST_LETTER, Form, Lists, Subscripts, read, small_integer, split
+from .subscripts import Form, Lists, Subscripts, read, small_integer, split
 
-LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # numpy's for 0, 1, ..
+LETTERS: Final = ascii_uppercase + ascii_lowercase  # numpy's for 0, 1, ..
 
 
 def einsum(
@@ -111,6 +113,6 @@ def lettered(form: Form, s: Subscripts) -> list[str]:
     names = [name if len(name) == 1 and isinstance(form, str) else "" for name in s.names]
     if not isinstance(form, str):
         names = [LETTERS[int(name)] if name.isdigit() else "" for name in s.names]
-    free = (c for c in (*LETTERS[::-1], *map(chr, range(FIRST_LETTER, FIRST_LETTER + 100))) if c not in names)
+    free = (c for c in characters(LETTERS[::-1]) if c not in names)
     letters = [name or next(free) for name in names]
     return ["".join(letters[label] for label in own) for own in (*s.terms, s.out)]

@@ -108,7 +108,7 @@ def in_order(form: Any, s: Subscripts) -> list[int]:
         return list(number.values())
 
 
-def characters() -> Iterator[str]:
+def characters(first: str = ascii_letters) -> Iterator[str]:
     """Latin letters, then all from À on that can be written in subscripts."""
-    yield from ascii_letters
+    yield from first
     yield from (chr(k) for k in range(FIRST_LETTER, 0x110000) if k not in SURROGATES and not chr(k).isspace())

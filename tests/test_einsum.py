@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from itertools import count, pairwise
-from string import ascii_lowercase
+from string import ascii_letters, ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import einstan.contraction
 import einstan.jobs
 from einstan.contraction import Retained, contraction
 from einstan.errors import EinstanTypeError
-from einstan.kernel import Bound
+from einstan.running import Bound
 from einstan.subscripts import read
 
 SIZES = dict(zip("abcdefghijklmn", (2, 3, 5, 7, 2, 3, 5, 2, 3, 5, 2, 3, 7, 5), strict=True))
@@ -427,6 +427,12 @@ def test_paths_of_lists_have_numpys_letters() -> None:
     assert "...[" not in es.einsum_path(x, [Ellipsis, 3])[1]
 
 
+def test_an_ellipsis_has_a_letter_beside_any_number_of_labels() -> None:
+    labels = [*ascii_letters, *(chr(192 + k) for k in range(100))]
+    _, text = es.einsum_path(",".join(f"{x}..." for x in labels) + "->...", *[np.ones((1, 1))] * len(labels))
+    assert text.splitlines()[-1].split("->")[-1] not in labels
+
+
 def test_the_search_for_the_best_path_ends() -> None:
     ring = [part for k in range(30) for part in (np.ones((2, 2)), [k, (k + 1) % 30])]
     path, _ = es.einsum_path(*ring, [], optimize="optimal")
@@ -463,6 +469,8 @@ def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch)
     long = np.broadcast_to(1.0, 2**22)
     with pytest.raises(es.EinstanError, match=r"This needs 141 TB at its peak, and the limit is"):
         es.einsum("i,j->ij", long, long)
+    with pytest.raises(es.EinstanError, match=r"This needs ∞ B at its peak"):  # 10^355 entries
+        es.einsum("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t->abcdefghijklmnopqrst", *[np.broadcast_to(1.0, 2**59)] * 20)
     assert not taken
 
 

@@ -14,7 +14,8 @@ import pytest
 from einstan.dims import Dim
 from einstan.errors import EinstanError, EinstanNameError, EinstanShapeError, MissingBackendError
 from einstan.ir import Node, Shape, add, einsum, input_, number, pattern, scale
-from einstan.kernel import Kernel, Spec, available_memory
+from einstan.kernel import Kernel, Spec
+from einstan.memory import available
 from einstan.order import associate
 from einstan.prims.scalar import EXP, LOG, TANH
 from einstan.prims.shape import concat
@@ -412,7 +413,7 @@ def test_a_peak_over_the_limit_is_refused_before_anything_is_allocated() -> None
     big = np.broadcast_to(np.float64(1), (10**7,))
     with pytest.raises(EinstanError, match=r"This needs 800 TB at its peak, and the limit is .*v\d+\[i,i1\]|\[i,j\]"):
         k(a=big, b=big)
-    assert available_memory() is None or available_memory() > 0  # type: ignore[operator]
+    assert available() is None or available() > 0  # type: ignore[operator]
 
 
 # ---------------------------------------------------------------- what it says of itself

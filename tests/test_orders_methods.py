@@ -21,7 +21,7 @@ from einstan.deadline import OutOfTime, within
 from einstan.dims import Dim
 from einstan.errors import EinstanError, MissingBackendError
 from einstan.ir import einsum, input_
-from einstan.limits import read_bytes
+from einstan.memory import read_bytes
 from einstan.methods import METHODS, Order, check_path, installed, linear, linear_path, pairwise, search, settled
 from einstan.network import Network
 from einstan.order import along

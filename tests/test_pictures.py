@@ -458,7 +458,7 @@ def test_bars_of_odd_numbers(rows: chart.Rows, log: bool) -> None:
 AMOUNTS = [
     (0, "B", "0 B"), (999, "B", "999 B"), (1000, "B", "1 kB"), (1536000, "B", "1.54 MB"), (999_999, "B", "1 MB"),
     (1.5e-7, "s", "150 ns"), (0.0123, "s", "12.3 ms"), (1.26, "×", "1.26×"), (12, "%", "12%"), (3, "", "3"),
-    (1e30, "flop", "1e+12 Eflop"), (float("inf"), "s", "inf s"),
+    (1e30, "flop", "1e+12 Eflop"), (float("inf"), "s", "∞ s"), (10**400, "B", "∞ B"),
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor, isfinite, log10
+from math import floor, inf, isfinite, log10
 from typing import Final
 
 PREFIXES: Final = {-4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P", 6: "E"}
@@ -10,15 +10,25 @@ PLAIN: Final = frozenset({"", "×", "%"})  # units that take no prefix
 
 
 def amount(value: float, unit: str = "") -> str:
-    """The value to three digits with a decimal prefix before its unit; without a unit as a plain number.
+    """The value to three digits with a decimal prefix before its unit; without a unit as a plain number. An integer
+    that is larger than any float is infinite.
 
-    >>> amount(1536000, "B"), amount(0.0123, "s"), amount(0, "flop"), amount(1.26, "×")
-    ('1.54 MB', '12.3 ms', '0 flop', '1.26×')
+    >>> amount(1536000, "B"), amount(0.0123, "s"), amount(0, "flop"), amount(1.26, "×"), amount(10**400, "B")
+    ('1.54 MB', '12.3 ms', '0 flop', '1.26×', '∞ B')
     """
+    try:
+        told = float(value)
+    except OverflowError:
+        told = inf
     if unit in PLAIN:
-        return f"{short(value)}{unit}"
-    power = thousands(value)
-    return f"{short(value / 1000.0**power)} {PREFIXES[power]}{unit}"
+        return f"{short(told)}{unit}"
+    power = thousands(told)
+    return f"{short(told / 1000.0**power)} {PREFIXES[power]}{unit}"
+
+
+def written(value: float | None, unit: str = "") -> str:
+    """The amount, or a dash where there is none."""
+    return "–" if value is None else amount(value, unit)
 
 
 def thousands(value: float) -> int:
@@ -31,6 +41,8 @@ def thousands(value: float) -> int:
 
 def short(value: float) -> str:
     """Three digits: `0.00123`, `12.3`, `123`; whole numbers below a million as they are."""
+    if value == inf:
+        return "∞"
     if isfinite(value) and abs(value) < 1e6 and value == int(value):
         return str(int(value))
     return f"{value:.3g}"

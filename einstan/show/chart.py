@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Final
 
-from .amounts import amount
+from .amounts import amount, written
 from .svg import COLOURS, FAINT, GREY, Picture, document, line, rect, sans_width, shortened, text
 
 MARGIN: Final = 24.0
@@ -108,10 +108,6 @@ def bar(left: float, top: float, value: float | None, unit: str, scale: Scale, c
     if value is not None and isfinite(value):
         yield rect(left, top + 1, max(length, 1.0), BAR - 2, fill=colour, rx=2)
     yield text(left + length + 6, top + BAR / 2 + 4.2, written(value, unit), 12, fill=GREY if value is None else None)
-
-
-def written(value: float | None, unit: str) -> str:
-    return "–" if value is None else amount(value, unit)
 
 
 def tick_shapes(left: float, top: float, bottom: float, tick: float, unit: str, scale: Scale) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .amounts import amount
+from .amounts import amount, written
 from .chart import bars
 from .svg import Picture, document, element
 
@@ -65,16 +65,6 @@ def plain(row: OrderRow) -> dict[str, Any]:
         "path": None if row.path is None else [list(step) for step in row.path],
         "steps": [{"formula": step.formula, "flops": step.flops, "bytes": step.bytes} for step in row.steps],
     }
-
-
-def written(value: float | None, unit: str) -> str:
-    """The amount; what is larger than any float as infinite."""
-    if value is None:
-        return "–"
-    try:
-        return amount(value, unit)
-    except OverflowError:
-        return f"∞ {unit}"
 
 
 def heading(table: OrderTable) -> list[str]:
