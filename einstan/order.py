@@ -70,8 +70,9 @@ def along(
     carriers = Counter(dict.fromkeys(out, 1))
     for _, own in terms:
         carriers.update(set(own))
+    place = {label: n for n, label in enumerate(dict.fromkeys(out))}
     for a, b in path[:-1]:
-        terms.append(join(terms[a], terms[b], carriers))
+        terms.append(join(terms[a], terms[b], carriers, place))
     (left, la), (right, lb) = (terms[k] for k in path[-1])
     return einsum([left, right], [la, lb], out, dims)
 
@@ -102,8 +103,11 @@ def presum(node: Node, own: Labels, needed: frozenset[int]) -> Term:
     return (node, own) if left == own else (einsum([node], [own], left), left)
 
 
-def join(left: Term, right: Term, carriers: dict[int, int]) -> Term:
-    """The product of two terms, summed over what no other term and not the output carries."""
+def join(left: Term, right: Term, carriers: dict[int, int], place: Mapping[int, int]) -> Term:
+    """The product of two terms, summed over what no other term and not the output carries.
+
+    Where nothing is summed its axes stand as in the output: what it meets later lies so too.
+    """
     (a, la), (b, lb) = left, right
     both = set(la) & set(lb)
     open_ = []
@@ -112,6 +116,8 @@ def join(left: Term, right: Term, carriers: dict[int, int]) -> Term:
         if carriers[label]:
             open_.append(label)
             carriers[label] += 1
+    if set(open_) == {*la, *lb}:
+        open_.sort(key=lambda label: place.get(label, len(place)))
     return einsum([a, b], [la, lb], open_), tuple(open_)
 
 

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 import pytest
 
+import einstan as es
 from einstan.derive import derive
 from einstan.dims import Dim
 from einstan.errors import EinstanShapeError
@@ -412,3 +413,10 @@ def test_sizes_of_coefficients_are_numbers() -> None:
 def test_a_comparison_that_only_chooses_is_bool() -> None:
     found = planned([WHERE(EQ(A, zeros(A.shape)), A, EXP(A))], {"A": np.ones((7, 5))})
     assert next(s for s in found.steps if s.op == "==").out.dtype == bool
+
+
+@pytest.mark.parametrize("text", ["Y[b,k] = g[k] s[b] U[b,k] + T[b,k]", "Y[b,k] = s[k] g[b] U[b,k] + T[b,k]"])
+def test_products_lie_as_what_they_meet_next(text: str) -> None:
+    """The outer product is made in U's order, so nothing is read across its rows."""
+    k = es.parse(text).compile("Y", sizes={"b": 30, "k": 50})
+    assert not [step for step in k.steps if step.op == "transpose"]
