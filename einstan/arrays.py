@@ -16,6 +16,7 @@ from .dims import Env, single_symbol
 from .errors import EinstanDerivativeError, EinstanNameError, EinstanShapeError
 from .ir import Shape
 from .plan.dtypes import default_float
+from .show.spelling import with_axes
 
 Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
@@ -158,7 +159,7 @@ def settled(item: tuple[str, int, Any, int], env: dict[str, int], owner: dict[st
 
 def check_rank(name: str, shape: Shape, actual: tuple[int, ...], hints: Hints) -> None:
     if len(shape) != len(actual):
-        written = f"{name}[{','.join(hints.get(name, ()))}]"
+        written = with_axes(name, hints.get(name, ()))
         raise EinstanShapeError(
             f"{name} has {len(actual)} axes, and {written} has {len(shape)}: its shape is {actual}."
         )
@@ -178,7 +179,7 @@ def letter(hints: Hints, name: str, axis: int) -> str:
 
 def label(hints: Hints, name: str, axis: int) -> str:
     """`axis 2 of W[k,j]`"""
-    return f"axis {axis + 1} of {name}[{','.join(hints.get(name, ()))}]"
+    return f"axis {axis + 1} of {with_axes(name, hints.get(name, ()))}"
 
 
 def check_sizes(shapes: Mapping[str, Shape], hints: Hints, given: Mapping[str, Any]) -> None:
@@ -188,7 +189,7 @@ def check_sizes(shapes: Mapping[str, Shape], hints: Hints, given: Mapping[str, A
         if of_input(key, value, shapes):
             check_rank(key, shapes[key], tuple(value), hints)
         elif key not in letters:
-            known = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in hints.items())
+            known = ", ".join(with_axes(name, axes) for name, axes in hints.items())
             raise EinstanNameError(f"No axis has the letter {str(key)[:40]}.", f"The inputs are {known or 'none'}.")
         for n in value if of_input(key, value, shapes) else [value]:
             if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:

@@ -33,6 +33,7 @@ from .request import Term, Tree
 from .show.assignments import lacking
 from .show.einsum import einsum_module
 from .show.order_table import steps_text
+from .show.spelling import with_axes
 
 Arguments = argparse.Namespace
 Report = dict[str, Any]
@@ -218,16 +219,12 @@ def show(arguments: Arguments) -> None:
         print_json(report | more)
         return
     print(report["text"] + "\n")
-    print(listed("inputs", [shown(name, axes) for name, axes in report["inputs"].items()] or ["none"]))
-    print(listed("defined", [shown(name, axes) for name, axes in report["names"].items()] or ["none"]))
+    print(listed("inputs", [with_axes(name, axes) for name, axes in report["inputs"].items()] or ["none"]))
+    print(listed("defined", [with_axes(name, axes) for name, axes in report["names"].items()] or ["none"]))
     if report["functions"]:
         print(listed("functions", report["functions"]))
     for sizes in report["equal_sizes"]:
         print(listed("sizes", [" = ".join(sizes)]))
-
-
-def shown(name: str, axes: Sequence[str]) -> str:
-    return f"{name}[{','.join(axes)}]" if axes else name
 
 
 def equal_sizes(program: Program) -> list[list[str]]:
@@ -288,7 +285,7 @@ def source(derived: Derived, arguments: Arguments) -> str:
 
 
 def inputs(kernel: Kernel) -> str:
-    return ", ".join(shown(name, axes) for name, axes in kernel.inputs.items())
+    return ", ".join(with_axes(name, axes) for name, axes in kernel.inputs.items())
 
 
 DERIVED_TO: dict[str, Callable[[Derived, Arguments], str]] = {

@@ -27,6 +27,7 @@ from .methods import Optimize, Order
 from .placing import Nesting, check_places, direct, paths
 from .plan import Plan, Step, plan
 from .running import Bound, Key
+from .show.spelling import with_axes
 
 if TYPE_CHECKING:
     from .show.svg import Picture
@@ -108,7 +109,7 @@ class Kernel:
         return self._spec.recipe
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}[{','.join(axes)}]" if axes else name for name, axes in self._spec.inputs.items())
+        shown = ", ".join(with_axes(name, axes) for name, axes in self._spec.inputs.items())
         return f"<Kernel of {shown[:100] or 'nothing'}, numpy>"
 
     # ------------------------------------------------------------ calling

@@ -23,6 +23,7 @@ from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, derivative_
 from .rules import simplify
 from .show.formula import Vocabulary, fresh
 from .show.latex import latex_module
+from .show.spelling import with_axes
 from .show.text import show_module, show_statement
 from .syntax import ast
 from .syntax.check import Checked, check, check_expression, size_mismatch
@@ -54,7 +55,7 @@ def parse(
 
 def is_input(name: str, axes: Sequence[str], labels: Iterable[str]) -> bool:
     """Whether the name with these axes reads as a tensor that a formula is given."""
-    tensor = f"{name}[{','.join(axes)}]" if axes else name
+    tensor = with_axes(name, axes)
     try:
         return list(parse(f"fact 0 {tensor} = 0 {tensor}", labels).inputs) == [name]
     except EinstanError:

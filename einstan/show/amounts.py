@@ -1,7 +1,8 @@
-"""amounts: numbers with the prefix that makes them short: `1.54 MB`, `12.3 ms`, `96 kflop`."""
+"""amounts: numbers with the prefix that makes them short: `1.54 MB`, `12.3 ms`, `96 kflop`; sizes of arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import floor, inf, isfinite, log10
 from typing import Final
 
@@ -29,6 +30,11 @@ def amount(value: float, unit: str = "") -> str:
 def written(value: float | None, unit: str = "") -> str:
     """The amount, or a dash where there is none."""
     return "–" if value is None else amount(value, unit)
+
+
+def extent(shape: Sequence[int]) -> str:
+    """The sizes of an array: `128×64`."""
+    return "×".join(map(str, shape)) if shape else "scalar"
 
 
 def thousands(value: float) -> int:

@@ -18,6 +18,7 @@ from ..syntax.roster import names_in
 from ..syntax.scope import Scope
 from . import text
 from .graph import Box, Hole, Row, Text, Wire, again, draw, row_text, sketch
+from .spelling import with_axes
 from .svg import Picture, shortened
 
 OPERATIONS: Final = 150  # more are drawn as one box a statement
@@ -133,21 +134,17 @@ class Graph:
             return text.show_expr(e)
         defined = self.checked.definitions.get(e.name)
         letters = [i.name for i in defined.target.indices or ()] if defined else self.checked.inputs.get(e.name, ())
-        return lettered(e.name, letters)
+        return with_axes(e.name, letters)
 
     def joined(self, inputs: Iterable[str]) -> tuple[list[Box], list[Wire]]:
         """All boxes, with one for each name that no line defines, and the wires between their numbers."""
         for name in inputs:
-            self.read.setdefault(name, title(lettered(name, self.checked.inputs[name])))
+            self.read.setdefault(name, title(with_axes(name, self.checked.inputs[name])))
         first = len(self.boxes)
         number = {name: first + n for n, name in enumerate(self.read)}
         boxes = [*self.boxes, *(Box("input", (row,)) for row in self.read.values())]
         ends = [(source if isinstance(source, int) else number[source], n, label) for source, n, label in self.wires]
         return boxes, [Wire(source, n, label) for source, n, label in ends]
-
-
-def lettered(name: str, letters: Sequence[str]) -> str:
-    return f"{name}[{','.join(letters)}]" if letters else name
 
 
 def title(name: str) -> Row:

@@ -30,7 +30,7 @@ from .svg import (
     text,
 )
 
-BLUE, ORANGE, GREEN, RED = COLOURS[:4]
+BLUE, _, GREEN, RED = COLOURS[:4]
 WIRE: Final = "#6b7280"
 SIZE, SMALL = 13.0, 11.5  # of the letters in boxes and on wires
 LINE, PAD, MARGIN = 19.0, 9.0, 18.0  # height of a row, inside a box, around the picture

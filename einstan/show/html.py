@@ -15,11 +15,11 @@ from ..syntax import ast, words
 from ..syntax.ast import Call, Concat, Expr, Filled, Number, Power, Tensor
 from ..syntax.words import Bind
 from . import text
-from .amounts import amount
+from .amounts import amount, extent
 from .latex import NAME
+from .spelling import with_axes
 from .svg import shortened
 from .text import Pieces
-from .tree import shape_of
 
 LINES: Final = 200  # statements or steps; more are counted only
 LONGEST: Final = 3000  # characters of a statement
@@ -218,8 +218,7 @@ def kernel(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]
 
 
 def read_row(name: str, axes: Sequence[str], value: Value) -> str:
-    title = f"{name}[{','.join(axes)}]" if axes else name
-    return cells("td", mono(title), f"{shape_of(value)} {escape(str(value.dtype))}", "", "given")
+    return cells("td", mono(with_axes(name, axes)), f"{extent(value.shape)} {escape(str(value.dtype))}", "", "given")
 
 
 def step_row(step: Step, most: int, given: Mapping[Value, str], found: Mapping[Value, str]) -> str:
@@ -227,7 +226,8 @@ def step_row(step: Step, most: int, given: Mapping[Value, str], found: Mapping[V
     told = step.told(lambda value: given.get(value, f"v{value.number}")) or f"v{step.out.storage.number} = {step.op}"
     result = f" → <b>{escape(found[step.out.storage])}</b>" if step.out.storage in found else ""
     tint = f";background:rgba(230,140,40,{0.7 * step.flops / most:.2f})" if step.flops else ""
-    return cells("td", mono(shortened(told, 120)) + result, shape_of(step.out), *costs(step.flops, step.bytes), tint)
+    first = mono(shortened(told, 120)) + result
+    return cells("td", first, extent(step.out.shape), *costs(step.flops, step.bytes), tint)
 
 
 def costs(flops: int, moved: int) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from ..dims import Dim
 from ..syntax import ast
 from ..syntax.checked import Checked
 from .assignments import Key, Line
-from .numpy_text import ATOM, HELPERS, PRODUCT, SUM, Value, identifier, named, note
+from .numpy_text import ATOM, HELPERS, PRODUCT, SUM, Value, identifier, note
+from .spelling import with_axes
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class Module:
         inputs = {name: axes for name, axes in self.checked.inputs.items() if name in self.used}
         functions = [f"{name}: {text}" for name, text in self.functions.items()]
         slopes = [f"{name} = {text}" for name, text in self.slopes.items()]
-        yield from note("given, as arrays of floats", [named(self.called[name,], a) for name, a in inputs.items()])
+        yield from note("given, as arrays of floats", [with_axes(self.called[name,], a) for name, a in inputs.items()])
         yield from note("given, as functions of arrays", functions, "; ")
         yield from note("given, as arrays, axes of the upper name first", slopes)
         renamed = [f"{self.called[name,]} for {name}" for name in self.checked.shapes if self.called[name,] != name]

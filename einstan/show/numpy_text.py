@@ -88,10 +88,6 @@ def identifier(name: str) -> str:
     return f"{word}_" if iskeyword(word) or issoftkeyword(word) else word
 
 
-def named(name: str, axes: Axes) -> str:
-    return f"{name}[{','.join(axes)}]" if axes else name
-
-
 def note(title: str, things: Sequence[str], between: str = ", ") -> list[str]:
     shown = "".join(c if c.isprintable() else "?" for c in f"{title}: {between.join(things)}")
     return (

@@ -1,8 +1,8 @@
-"""spelling: small pieces of formulas: powers, numbers, and the brackets that a place asks for."""
+"""spelling: small pieces of formulas: names with axes, powers, numbers, and the brackets that a place asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,11 @@ from ..syntax import ast, words
 HALF = Fraction(1, 2)
 
 Shown = dict[int, frozenset[str]]  # the index letters that each expression shows, by id
+
+
+def with_axes(name: str, axes: Sequence[str]) -> str:
+    """`X[b,k]`; a scalar is its name alone."""
+    return f"{name}[{','.join(axes)}]" if axes else name
 
 
 def raised(base: ast.Expr, q: Fraction) -> ast.Expr:

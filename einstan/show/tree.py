@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..plan import Plan, Step, Value
-from .amounts import amount
+from .amounts import amount, extent
 from .graph import Box, Hole, Row, Text, Wire, again, draw, sketch
+from .spelling import with_axes
 from .svg import Picture, shortened
 
 STEPS: Final = 300  # more are not drawn
@@ -199,18 +200,12 @@ def marked(letters: str) -> Row:
 
 def cost_row(step: Step) -> Row:
     flops = [amount(step.flops, "flop")] if step.flops else []
-    return (Text(" · ".join([shape_of(step.out), *flops, amount(step.bytes, "B")]), "quiet"),)
+    return (Text(" · ".join([extent(step.out.shape), *flops, amount(step.bytes, "B")]), "quiet"),)
 
 
 def input_box(name: str, axes: Sequence[str], value: Value) -> Box:
-    title = f"{name}[{','.join(axes)}]" if axes else name
-    about = f"{shape_of(value)} · {value.dtype} · {amount(value.nbytes, 'B')}"
-    return Box("input", ((Text(shortened(title, LONGEST), "name"),), (Text(about, "quiet"),)))
-
-
-def shape_of(value: Value) -> str:
-    """`128×64`"""
-    return "×".join(map(str, value.shape)) if value.shape else "scalar"
+    about = f"{extent(value.shape)} · {value.dtype} · {amount(value.nbytes, 'B')}"
+    return Box("input", ((Text(shortened(with_axes(name, axes), LONGEST), "name"),), (Text(about, "quiet"),)))
 
 
 def shade(flops: int, most: int) -> str:
