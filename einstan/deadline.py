@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from threading import Event, Thread
-from typing import TypeVar
+from threading import TIMEOUT_MAX, Event, Thread
+from typing import Final, TypeVar
+
+from .collector import paused
 
 T = TypeVar("T")
-GRACE = 5.0  # seconds for the exception to arrive; C code that runs longer is left to end by itself
+ATTEMPTS: Final = 50  # what has not ended after so many, C code or code that catches everything, is left to itself
+PAUSE: Final = 0.1  # seconds from one to the next
 
 
 class OutOfTime(Exception):
@@ -38,17 +41,22 @@ def within(seconds: float, job: Callable[[], T]) -> T:
 
     thread = Thread(target=work, daemon=True, name="einstan search")
     try:
-        thread.start()
-        ended.wait(seconds)
+        with (
+            paused()
+        ):  # a collection would run the finalizers of others in the thread, where the exception strikes them
+            thread.start()
+            ended.wait(min(seconds, TIMEOUT_MAX))
     finally:
         if not ended.is_set() and thread.ident is not None:
-            stop(thread.ident)
-            ended.wait(GRACE)
+            stop(thread.ident, ended)
     if results:
         return results[0]
     raise errors[0] if errors else OutOfTime
 
 
-def stop(thread: int) -> None:
-    """Raise OutOfTime in a thread."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
+def stop(thread: int, ended: Event) -> None:
+    """Raise OutOfTime in a thread until it has ended: a finalizer that happens to run swallows one."""
+    for _ in range(ATTEMPTS):
+        raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
+        if not raised or ended.wait(PAUSE):
+            return

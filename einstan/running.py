@@ -12,6 +12,7 @@ from contextvars import Context
 from operator import itemgetter
 from sys import getrefcount
 from typing import Any, Final
+from weakref import getweakrefcount
 
 import numpy as np
 
@@ -167,8 +168,10 @@ def again(own: list[Any], v: Value) -> Array:
 
 
 def as_made(a: Array | None, v: Value) -> bool:
-    """Whether the array still is what it was when it was handed out."""
-    return a is not None and a.shape == v.shape and a.dtype is v.dtype and a.flags.carray and a.flags.owndata
+    """Whether the array still is what it was when it was handed out, and no weak reference can bring it back."""
+    if a is None or getweakrefcount(a):
+        return False
+    return a.shape == v.shape and a.dtype is v.dtype and a.flags.carray and a.flags.owndata
 
 
 def taking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:

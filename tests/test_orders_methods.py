@@ -238,6 +238,30 @@ def test_within_gives_results_and_errors() -> None:
         within(0.05, forever)
 
 
+class Restless:
+    """What is raised in a finalizer is lost."""
+
+    def __del__(self) -> None:
+        sum(range(1000))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_search_whose_exception_is_swallowed_ends() -> None:
+    ended = []
+
+    def forever() -> None:
+        try:
+            while True:
+                Restless()
+                sum(range(1000))
+        finally:
+            ended.append(True)
+
+    with pytest.raises(OutOfTime):
+        within(0.05, forever)
+    assert ended
+
+
 def test_an_interrupt_ends_the_search_too() -> None:
     """In a process of its own, which is sent the signal once the search runs."""
     code = """
