@@ -147,11 +147,7 @@ def rows(case: Case, times: Mapping[str, Timing]) -> Iterator[dict[str, Any]]:
         yield {
             "case": case.name,
             "candidate": name,
-            "ms": t.seconds * 1e3,
-            "low_ms": t.low * 1e3,
-            "high_ms": t.high * 1e3,
-            "spread": t.spread,
-            "calls": t.calls,
+            **t.row,
             "to_floor": ratio(t.seconds, best["floor"]),
             "to_numpy": ratio(t.seconds, best["hand"]),
             "to_peer": ratio(t.seconds, best["peer"]),

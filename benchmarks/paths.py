@@ -180,11 +180,7 @@ def engine_rows(case: str, times: dict[str, Timing]) -> Iterator[Row]:
         yield {
             "case": case,
             "engine": name,
-            "ms": t.seconds * 1e3,
-            "low_ms": t.low * 1e3,
-            "high_ms": t.high * 1e3,
-            "spread": t.spread,
-            "calls": t.calls,
+            **t.row,
             "to_einstan": t.seconds / ours.seconds if ours else None,
         }
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import einstan as es
+from einstan.memory import physical
 
 from .settings import Settings
 
@@ -70,19 +71,13 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def memory() -> str:
-    try:
-        return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
-    except (AttributeError, ValueError, OSError):
-        return "unknown"
-
-
 def machine() -> dict[str, str]:
+    memory = physical()
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {
         "processor": processor(),
         "cores": str(os.cpu_count()),
-        "memory": memory(),
+        "memory": "unknown" if memory is None else f"{memory / 2**30:.0f} GiB",
         "system": platform.platform(),
         "load before": load,
     }

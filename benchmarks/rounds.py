@@ -50,6 +50,12 @@ class Timing:
         """Width of the rounds' medians, as a part of their median."""
         return (self.high - self.low) / self.seconds
 
+    @property
+    def row(self) -> dict[str, float]:
+        """As a table has it; `ms` are milliseconds."""
+        ms = {"ms": self.seconds * 1e3, "low_ms": self.low * 1e3, "high_ms": self.high * 1e3}
+        return {**ms, "spread": self.spread, "calls": self.calls}
+
 
 def measure(candidates: Mapping[str, Call], how: Rounds, tell: Tell) -> dict[str, Timing]:
     """Every candidate's timing, over all rounds."""

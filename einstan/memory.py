@@ -76,6 +76,7 @@ def available() -> int | None:
 
 
 def physical() -> int | None:
+    """Bytes of the machine, where the system tells."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
