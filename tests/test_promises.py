@@ -1,4 +1,4 @@
-"""What einstan promises about texts, sizes, growth, arrays and processes, and the tests that hold each promise."""
+"""What einstan promises of texts, sizes, growth, values, arrays, processes, einsum; and the tests that hold each promise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ TEXT = {
         "test_emit.test_names_come_from_counters_and_the_table",
         "test_emit.test_user_names_are_escaped",
     ),
-    "LaTeX output is escaped": ("test_latex.test_only_closed_vocabulary_comes_out",),
+    "LaTeX, HTML and SVG output is escaped": (
+        "test_latex.test_only_closed_vocabulary_comes_out",
+        "test_pictures.test_texts_are_escaped",
+        "test_pictures.test_attributes_hold_no_names",
+        "test_path_info.test_html_is_a_table_of_the_same_cells_escaped",
+        "test_contraction_orders.test_what_is_shown_is_escaped",
+    ),
     "any text parses or raises an EinstanError with a position and a short message": (
         "test_hostile.test_short_texts",
         "test_hostile.test_mutated_texts",
@@ -67,6 +73,10 @@ SIZES = {
     "no intermediate of rank over 64 when another exists": (
         "test_growth.test_no_intermediate_has_more_axes_than_arrays_can_have",
     ),
+    "the planned peak is compared with memory_limit before the first allocation": (
+        "test_kernel.test_a_peak_over_the_limit_is_refused_before_anything_is_allocated",
+        "test_orders_methods.test_a_limit_as_text_holds",
+    ),
     "nothing starts that cannot end": (
         "test_order.test_a_thousand_operands_in_seconds",
         "test_order.test_many_labels_on_a_hub_end",
@@ -100,6 +110,39 @@ GROWTH = {
     ),
 }
 
+VALUES = {
+    "data is data": ("test_values.test_data_is_data",),
+    "like terms merge on construction, x/x is not 1": (
+        "test_kinks.test_differences_and_zero_multiples_merge_when_built",
+        "test_kinks.test_x_over_x_is_not_one",
+    ),
+    "strict=True uses only the laws that are exact": (
+        "test_values.test_strict_gives_what_the_formula_as_written_gives",
+        "test_values.test_laws_for_finite_values_are_left_out_of_strict",
+    ),
+    "result dtypes are fixed from the program as written": (
+        "test_values.test_result_dtypes_are_fixed_from_the_program_as_written",
+    ),
+    "integer contractions stay exact; derivatives in integers are floats, in bool and complex refused": (
+        "test_values.test_integer_contractions_stay_exact",
+        "test_values.test_a_derivative_in_integers_is_a_float",
+        "test_values.test_no_derivative_in_bool_or_complex_even_where_it_is_not_read",
+        "test_values.test_complex_contractions_work",
+    ),
+    "extreme points, spelled out naively": (
+        "test_extreme_points.test_of_one_number",
+        "test_extreme_points.test_of_several_numbers",
+    ),
+    "kinks, ties, zeros, nan": (
+        "test_kinks.test_of_one_number",
+        "test_kinks.test_of_several_numbers",
+        "test_kinks.test_third_derivative_of_a_product_with_zeros",
+        "test_kinks.test_nan_stays_nan",
+        "test_kinks.test_nothing_becomes_relu",
+        "test_kinks.test_constant_exponents_never_go_through_log",
+    ),
+}
+
 ARRAYS = {
     "every layout gives the result of a contiguous copy; np.matrix counts as an array": (
         "test_processes.test_any_layout_gives_what_a_contiguous_copy_gives",
@@ -108,6 +151,7 @@ ARRAYS = {
     "inputs are never written; results share no memory": (
         "test_processes.test_inputs_are_not_written_and_results_are_nobody_elses",
         "test_kernel.test_results_share_no_memory_with_anything",
+        "test_running.test_what_is_held_of_a_result_stays",
     ),
     "masked, sparse, object arrays are refused": (
         "test_processes.test_what_is_no_array_of_numbers_is_refused",
@@ -180,7 +224,26 @@ EINSUM = {
     "einsum: bit-equal results, from many threads": ("test_einsum.test_results_are_bit_equal_in_threads",),
 }
 
-PROMISES = {**TEXT, **SIZES, **GROWTH, **ARRAYS, **EINSUM}
+CONTRACT = {
+    "contract: arrays of other libraries are never moved to numpy unasked": (
+        "test_contract.test_arrays_of_other_libraries_are_refused_and_their_paths_are_found",
+        "test_contract.test_arrays_with_numpys_functions_of_their_own_are_refused",
+    ),
+    "contract: a memory limit holds": (
+        "test_contract.test_a_limit_of_memory_holds_where_it_takes_a_loop",
+        "test_contract.test_no_intermediate_is_over_the_limit",
+    ),
+    "contract: what an expression gives is fresh; it may be called from many threads": (
+        "test_contract.test_what_an_expression_gives_can_be_written",
+        "test_contract.test_an_expression_runs_in_many_threads",
+    ),
+    "a search of another library that does not end is ended": (
+        "test_orders_methods.test_a_search_that_does_not_end_is_ended",
+        "test_orders_methods.test_an_interrupt_ends_the_search_too",
+    ),
+}
+
+PROMISES = {**TEXT, **SIZES, **GROWTH, **VALUES, **ARRAYS, **EINSUM, **CONTRACT}
 
 
 def functions(module: str) -> set[str]:
