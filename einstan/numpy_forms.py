@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import isfinite
 from operator import index
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 
-from .contraction import KEPT
-from .jobs import asked, general, method_of, path_of, plain, quick
+import numpy as np
+
+from .contraction import KEPT, Method
+from .einsum_calls import Limited, asked, general, path_of, plain, quick
+from .errors import EinstanError, EinstanTypeError
+from .methods import settled, steps_of
 from .opt_einsum_paths import characters
 from .path_info import path_info
 from .subscripts import Form, Lists, Subscripts, read, small_integer, split
@@ -64,7 +69,7 @@ def einsum(
     form, arrays = split_numpy(operands)
     if out is None and dtype is None and optimize is True and order == "K" and casting == "safe":
         return quick(form, arrays)
-    return general(form, arrays, out, asked(out, dtype, order, casting, method_of(optimize)))
+    return general(form, arrays, out, asked(out, dtype, order, casting, order_of(optimize)))
 
 
 def einsum_path(*operands: Any, optimize: Any = "greedy") -> tuple[list[Any], str]:
@@ -84,10 +89,27 @@ def einsum_path(*operands: Any, optimize: Any = "greedy") -> tuple[list[Any], st
     form, arrays = split_numpy(operands)
     shapes = tuple([plain(x).shape for x in arrays])
     s = read(form, shapes)
-    path = path_of(s, method_of("greedy" if optimize is True else optimize))
+    path = path_of(s, order_of("greedy" if optimize is True else optimize))
     terms = lettered(form, s)
     info = path_info(terms[:-1], terms[-1], shapes, path)
     return ["einsum_path", *path], repr(info)
+
+
+def order_of(optimize: Any) -> Method | Limited | None:
+    """What `optimize` says, as something that can be a key. Raises EinstanTypeError for what says nothing."""
+    if optimize is None or isinstance(optimize, bool | np.bool_):
+        return "auto" if optimize else None
+    if isinstance(optimize, str):
+        return str(settled(optimize))
+    match optimize:
+        case (str(name), int() | float() as entries):
+            if isinstance(entries, float) and not isfinite(entries):
+                raise EinstanTypeError(f"The limit of {name[:60]!r} is {entries}.", "Write a number of entries.")
+            return Limited(name, int(entries))
+    try:
+        return tuple(steps_of(optimize))
+    except EinstanError as error:
+        raise EinstanTypeError(error.message, error.repair) from None
 
 
 def split_numpy(args: Sequence[Any]) -> tuple[Form, Sequence[Any]]:

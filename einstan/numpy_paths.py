@@ -13,10 +13,9 @@ from itertools import combinations
 from math import prod
 from typing import Final, NamedTuple
 
-from .methods import linear_path
-from .subscripts import Labels, Subscripts
+from .methods import Linear, linear_path
+from .subscripts import Subscripts
 
-Path = list[tuple[int, ...]]
 Term = frozenset[int]
 
 BUDGET: Final = 200_000  # pairs of terms that the search for the optimum may look at
@@ -47,7 +46,7 @@ class Rules:
         return Joined(term, self.size(every) * (max(1, len(taken) - 1) + (term != every)), self.size(term))
 
 
-def numpy_path(s: Subscripts, method: str, limit: int | None = None) -> Path:
+def numpy_path(s: Subscripts, method: str, limit: int | None = None) -> Linear:
     """numpy's path by "greedy" or "optimal"; `limit` is that of its memory argument, else the entries of the largest
     operand or of the result.
 
@@ -59,13 +58,8 @@ def numpy_path(s: Subscripts, method: str, limit: int | None = None) -> Path:
     out = frozenset(s.out)
     if len(terms) < 3 or out == frozenset(range(len(s.sizes))):
         return [tuple(range(len(terms)))]
-    largest = max(volume(own, s.sizes) for own in (*s.terms, s.out))
-    rules = Rules(out, s.sizes, largest if limit is None else limit)
+    rules = Rules(out, s.sizes, s.largest if limit is None else limit)
     return NUMPY_ORDERS[method](terms, rules)
-
-
-def volume(labels: Labels, sizes: Sequence[int]) -> int:
-    return prod(sizes[label] for label in labels)
 
 
 # ---------------------------------------------------------------- greedy
@@ -80,12 +74,12 @@ class Candidate(NamedTuple):
     term: Term
 
 
-def greedy(terms: Sequence[Term], rules: Rules) -> Path:
+def greedy(terms: Sequence[Term], rules: Rules) -> Linear:
     """Always the step that leaves fewest entries; outer products only where there is nothing else."""
     live = dict(enumerate(terms))
     bound = rules.joined(terms, []).flops
     known = list(candidates(live, combinations(live, 2), rules, bound, outer=False))
-    path: Path = []
+    path: Linear = []
     spent = 0
     while len(live) > 1:
         if not known:
@@ -126,15 +120,15 @@ def candidates(
 # ---------------------------------------------------------------- optimal
 
 
-def optimal(terms: Sequence[Term], rules: Rules) -> Path:
+def optimal(terms: Sequence[Term], rules: Rules) -> Linear:
     """The path of fewest flops, the first of equal ones; einstan's own where there are too many to look at.
 
     What is left after the same number of steps is looked at once, by the cheapest way to it.
     """
-    rounds: dict[tuple[Term, ...], tuple[int, Path, tuple[Term, ...]]] = {identity(terms): (0, [], tuple(terms))}
+    rounds: dict[tuple[Term, ...], tuple[int, Linear, tuple[Term, ...]]] = {identity(terms): (0, [], tuple(terms))}
     looked = 0
     for n in range(len(terms), 1, -1):
-        found: dict[tuple[Term, ...], tuple[int, Path, tuple[Term, ...]]] = {}
+        found: dict[tuple[Term, ...], tuple[int, Linear, tuple[Term, ...]]] = {}
         looked += len(rounds) * n * (n - 1) // 2
         if looked > BUDGET:
             sizes = dict(enumerate(rules.sizes))
@@ -160,7 +154,7 @@ def identity(live: Sequence[Term]) -> tuple[Term, ...]:
     return tuple(sorted(live, key=sorted))
 
 
-def cheapest(rounds: dict[tuple[Term, ...], tuple[int, Path, tuple[Term, ...]]]) -> Path:
+def cheapest(rounds: dict[tuple[Term, ...], tuple[int, Linear, tuple[Term, ...]]]) -> Linear:
     return min(rounds.values(), key=lambda item: item[:2])[1]
 
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from .arrays import Array
+from .einsum_calls import asked, general, plain, quick
 from .errors import EinstanError, EinstanShapeError, EinstanTypeError
 from .expr import Expr
 from .foreign import check_backend
-from .jobs import asked, general, plain, quick
 from .methods import settled
 from .opt_einsum_paths import planned
 from .programs import Derived, Program

@@ -7,7 +7,6 @@ put together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from operator import itemgetter
 from string import ascii_letters
 from typing import Any, Final
@@ -36,7 +35,7 @@ def entries(limit: Any, s: Subscripts) -> int | None:
     if limit is None:
         return None
     if isinstance(limit, str) and limit == "max_input":
-        return max(prod(s.sizes[label] for label in own) for own in (*s.terms, s.out))
+        return s.largest
     try:
         found = 0 if isinstance(limit, str | bool) else int(limit)
     except (TypeError, ValueError, OverflowError):

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .arrays import Array, DType
+from .einsum_calls import SIGNATURE, Options, Signature, asked, common, plain
 from .errors import EinstanError, EinstanShapeError
 from .foreign import check_backend
-from .jobs import SIGNATURE, Options, Signature, asked, common, plain
 from .path_info import Numbered, PathInfo, Step, numbered
 from .stepwise import Steps, computed
 from .subscripts import Form, read

@@ -12,7 +12,7 @@ import numpy as np
 
 from .arrays import Array
 from .contraction import Method
-from .jobs import HALVES, SINGLE, Options, Signature, cast, check_shape, common, general, prepared, put
+from .einsum_calls import HALVES, SINGLE, Options, Signature, cast, check_shape, common, general, prepared, put
 from .path_info import Step, taken
 from .subscripts import Form
 

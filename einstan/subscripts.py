@@ -14,6 +14,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final, NamedTuple
 
 from .errors import EinstanError, EinstanIndexError, EinstanShapeError, EinstanSyntaxError, EinstanTypeError, Span
@@ -50,6 +51,11 @@ class Subscripts:
     def shape(self) -> ArrayShape:
         """Of the result."""
         return tuple([self.sizes[label] for label in self.out])
+
+    @property
+    def largest(self) -> int:
+        """How many entries the largest operand, or the result, has: the limit "max_input" of intermediates."""
+        return max(prod(self.sizes[label] for label in own) for own in (*self.terms, self.out))
 
 
 def read(form: Form, shapes: Sequence[ArrayShape]) -> Subscripts:

@@ -15,7 +15,7 @@ import pytest
 
 import einstan as es
 import einstan.contraction
-import einstan.jobs
+import einstan.einsum_calls
 from einstan.contraction import Retained, contraction
 from einstan.errors import EinstanTypeError
 from einstan.running import Bound
@@ -315,6 +315,7 @@ BAD_OPTIONS: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (TypeError, "bad", {"bad": 0}),
     (ValueError, "There is no order of multiplication called 'best'", {"optimize": "best"}),
     (TypeError, "is no order of multiplication", {"optimize": 3}),
+    (TypeError, "The limit of 'greedy' is inf", {"optimize": ("greedy", float("inf"))}),
     (RuntimeError, "The path leaves", {"optimize": ["einsum_path", (0,)]}),
     (RuntimeError, "The path takes", {"optimize": ["einsum_path", (0, 2)]}),
 ]
@@ -481,7 +482,7 @@ def test_nothing_is_handed_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError("handed over")
 
-    monkeypatch.setattr(einstan.jobs, "numpy_einsum", refuse)
+    monkeypatch.setattr(einstan.einsum_calls, "numpy_einsum", refuse)
     for equation in EQUATIONS:
         arrays = operands(equation, SIZES)
         es.einsum(equation, *arrays)
@@ -522,7 +523,7 @@ def test_results_are_bit_equal_in_threads() -> None:
         order = np.random.default_rng(seed).permutation(len(calls))
         return all(np.asarray(es.einsum(calls[k][0], *calls[k][1])).tobytes() == expected[k] for k in order)
 
-    einstan.jobs.prepared.cache_clear()
+    einstan.einsum_calls.prepared.cache_clear()
     einstan.contraction.contraction.cache_clear()
     with ThreadPoolExecutor(64) as pool:
         assert all(pool.map(run, range(64)))
@@ -537,7 +538,7 @@ def test_a_failure_leaves_everything_usable(error: type[BaseException], monkeypa
         for failing in count():
             calls, own = iter(range(failing + 1)), getattr(module, name)
             broken = breaking(own, calls, failing, error)
-            einstan.jobs.prepared.cache_clear()
+            einstan.einsum_calls.prepared.cache_clear()
             einstan.contraction.contraction.cache_clear()
             with monkeypatch.context() as patch:
                 patch.setattr(module, name, broken)
@@ -580,8 +581,8 @@ def test_memory_of_old_contractions_is_given_back() -> None:
 def test_a_seen_call_is_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
     a = np.ones((4, 4))
     es.einsum("ij,jk->ik", a, a)
-    monkeypatch.setattr(einstan.jobs, "read", None)
-    monkeypatch.setattr(einstan.jobs, "contraction", None)
+    monkeypatch.setattr(einstan.einsum_calls, "read", None)
+    monkeypatch.setattr(einstan.einsum_calls, "contraction", None)
     assert (es.einsum("ij,jk->ik", a, a) == 4).all()
 
 

@@ -59,7 +59,7 @@ FLOORS = [
     ["callables", "lines", "memory", "written", "running", "show.numpy_values", "show.html"],
     ["kernel", "show.einsum", "cost_model"],
     ["compiling", "contraction", "expr"],
-    ["programs", "jobs"],
+    ["programs", "einsum_calls"],
     ["language", "subjects"],
     ["demo", "contraction_orders"],
     ["stepwise", "numpy_forms"],

@@ -1,4 +1,4 @@
-"""What einstan promises of texts, sizes, growth, values, arrays, processes, einsum; and the tests that hold each promise."""
+"""What einstan promises of texts, sizes, growth, values, arrays, processes, einsum; the tests that hold each one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""jobs: what one call of einsum computes, found by its subscripts, shapes, dtypes and options, and kept.
+"""einsum_calls: what one call of einsum computes, found by its subscripts, shapes, dtypes and options, and kept.
 
 Laws: everything is checked before anything is computed; a result is fresh, or, for one operand of which nothing is
 summed, a view of it; `out` may overlap the operands. What only numpy can do (object, longdouble and other dtypes,
@@ -17,9 +17,9 @@ import numpy as np
 from .arrays import Array, DType
 from .contraction import KEPT, Method, Path, contraction
 from .errors import EinstanError, EinstanShapeError, EinstanTypeError
-from .methods import check_path, linear_path, settled, steps_of
+from .methods import check_path, linear_path
 from .numpy_paths import NUMPY_ORDERS, numpy_path
-from .subscripts import ArrayShape, Form, Labels, Subscripts, read
+from .subscripts import NUMPY_LABELS, ArrayShape, Form, Labels, Subscripts, read
 
 Signature = tuple[type, ArrayShape, DType]
 
@@ -32,7 +32,6 @@ NUMPY_DTYPES: Final = frozenset("gGO")  # numpy's alone
 SINGLE: Final = np.dtype(np.float32)
 HALVES: Final = frozenset({"float16", "bfloat16"})  # summed in SINGLE; the planner knows float16
 NUMPY_OPERANDS: Final = 63
-NUMPY_LABELS: Final = 52
 
 
 def quick(form: Form, operands: Sequence[Any]) -> Any:
@@ -125,21 +124,6 @@ def check_shape(out: Array, shape: ArrayShape) -> None:
         raise EinstanShapeError(f"The result has the shape {shape}, and out has {out.shape}.")
     if not out.flags.writeable:
         raise EinstanError("out is read-only.", "Give an array that can be written.")
-
-
-def method_of(optimize: Any) -> Method | Limited | None:
-    """What `optimize` says, as something that can be a key. Raises EinstanTypeError for what says nothing."""
-    if optimize is None or isinstance(optimize, bool | np.bool_):
-        return "auto" if optimize else None
-    if isinstance(optimize, str):
-        return str(settled(optimize))
-    match optimize:
-        case (str(name), int() | float() as entries):
-            return Limited(name, int(entries))
-    try:
-        return tuple(steps_of(optimize))
-    except EinstanError as error:
-        raise EinstanTypeError(error.message, error.repair) from None
 
 
 def path_of(s: Subscripts, method: Method | Limited | None) -> list[tuple[int, ...]]:
