@@ -185,7 +185,7 @@ BAD_OPTIONS: dict[str, Callable[[Random, Case], dict[str, Any]]] = {
     "out": lambda random, case: {"out": bad_out(random, case)},
     "dtype": lambda random, case: {"dtype": random.choice(("bad", "U3", "M8[s]", 3, np.dtype("i4,f8")))},
     "casting": lambda random, case: {"casting": random.choice(("blah", 3, ""))},
-    "loss": lambda random, case: {"dtype": "?" if case.dtype.kind != "b" else "M8[s]"},
+    "loss": lambda random, case: {"dtype": "M8[s]" if all(np.asarray(x).dtype == "?" for x in case.operands) else "?"},
     "order": lambda random, case: {"order": random.choice(("W", "CF", 1))},
     "optimizer": lambda random, case: {"optimize": random.choice(("best", "", 2.5j, ["einsum_path", (0, 99)]))},
     "path": lambda random, case: {"optimize": ["einsum_path", (0, 0), *[(0, 1)] * (len(case.operands) - 2)]},
