@@ -447,7 +447,13 @@ def test_bars(log: bool) -> None:
 
 @pytest.mark.parametrize(
     "rows",
-    [{}, {"a": {}}, {"a": {"x": 0}}, {"a": {"x": float("inf"), "y": float("nan")}}, {"a": {"x": 1e-12, "y": 1e12}}],
+    [
+        {},
+        {"a": {}},
+        {"a": {"x": 0}},
+        {"a": {"x": float("inf"), "y": float("nan"), "z": 10**400}},
+        {"a": {"x": 1e-12, "y": 1e12}},
+    ],
 )
 @pytest.mark.parametrize("log", [False, True])
 def test_bars_of_odd_numbers(rows: chart.Rows, log: bool) -> None:

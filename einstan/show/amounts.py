@@ -17,14 +17,19 @@ def amount(value: float, unit: str = "") -> str:
     >>> amount(1536000, "B"), amount(0.0123, "s"), amount(0, "flop"), amount(1.26, "×"), amount(10**400, "B")
     ('1.54 MB', '12.3 ms', '0 flop', '1.26×', '∞ B')
     """
-    try:
-        told = float(value)
-    except OverflowError:
-        told = inf
+    told = as_float(value)
     if unit in PLAIN:
         return f"{short(told)}{unit}"
     power = thousands(told)
     return f"{short(told / 1000.0**power)} {PREFIXES[power]}{unit}"
+
+
+def as_float(value: float) -> float:
+    """The value; infinite where it is larger than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf
 
 
 def written(value: float | None, unit: str = "") -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, floor, isfinite, log10
-from typing import Final
+from typing import Final, NamedTuple
 
-from .amounts import amount, written
-from .svg import COLOURS, FAINT, GREY, Picture, document, line, rect, sans_width, shortened, text
+from .amounts import amount, as_float, written
+from .svg import COLOURS, FAINT, GREY, Picture, document, group, line, rect, sans_width, shortened, text
 
 MARGIN: Final = 24.0
 BAR, GAP, LONGEST = 16.0, 12.0, 440.0  # a bar, between rows, the longest bar
@@ -50,6 +51,27 @@ def bars(title: str, rows: Rows, unit: str = "", log: bool = False, note: str = 
     >>> picture.count("<rect") - 1 - 2      # the background, and the legend
     3
     """
+    return stacked(title, [drawn(title, rows, unit, log, note)])
+
+
+def stacked(title: str, charts: Sequence[Drawn]) -> Picture:
+    """Charts one below the other."""
+    tops = [0.0, *accumulate(chart.height for chart in charts)]
+    shapes = [group(c.shapes, transform=f"translate(0 {top:.1f})") for c, top in zip(charts, tops, strict=False)]
+    return document(max(chart.width for chart in charts), tops[-1], title, shapes)
+
+
+class Drawn(NamedTuple):
+    """A chart that is no picture yet."""
+
+    width: float
+    height: float
+    shapes: list[str]
+
+
+def drawn(title: str, rows: Rows, unit: str = "", log: bool = False, note: str = "") -> Drawn:
+    """The bars of `rows` with a scale, a legend and the amounts."""
+    rows = {row: {name: v if v is None else as_float(v) for name, v in own.items()} for row, own in rows.items()}
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     amounts = [value for row in rows.values() for value in row.values()]
     scale = scale_of([v for v in amounts if v is not None and isfinite(v)], log)
@@ -65,7 +87,7 @@ def bars(title: str, rows: Rows, unit: str = "", log: bool = False, note: str = 
     longest = max([sans_width(written(value, unit), 12) + 8 for value in amounts], default=0.0)
     heads = (sans_width(title, 16), sans_width(note, 12), legend_width(series))
     width = max(left + LONGEST + longest + MARGIN, max(heads) + 2 * MARGIN)
-    return document(width, tops[-1] + (56 if note else 30), title, [head, *legend, *grid, *shapes, *below])
+    return Drawn(width, tops[-1] + (56 if note else 30), [head, *legend, *grid, *shapes, *below])
 
 
 def row_tops(rows: Rows, top: float) -> list[float]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .amounts import amount, written
-from .chart import bars
-from .svg import Picture, document, element
+from .chart import drawn, stacked
+from .svg import Picture
 
 if TYPE_CHECKING:
     from ..order_table import OrderRow, OrderTable
@@ -222,27 +221,14 @@ def svg(table: OrderTable) -> Picture:
         for name, row in rows.items()
         if row.predicted is not None
     }
-    pictures = [bars(title, flops, "flop", wide([row.flops for row in rows.values()]), " ".join(notes(table)))]
+    charts = [drawn(title, flops, "flop", wide([row.flops for row in rows.values()]), " ".join(notes(table)))]
     if times:
         known = [v for row in times.values() for v in row.values()]
-        pictures.append(bars("Time of one call", times, "s", wide(known)))
-    return stacked(title, pictures)
+        charts.append(drawn("Time of one call", times, "s", wide(known)))
+    return stacked(title, charts)
 
 
 def wide(values: Sequence[float | None]) -> bool:
     """Whether bars of these lengths need a logarithmic scale."""
     known = [v for v in values if v]
     return bool(known) and max(known) > 50 * min(known)
-
-
-SIZE: Final = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
-
-
-def stacked(title: str, pictures: Sequence[Picture]) -> Picture:
-    """Pictures one below the other."""
-    sizes = [tuple(map(float, found.groups())) for p in pictures if (found := SIZE.search(p))]
-    inner, top = [], 0.0
-    for picture, (_, height) in zip(pictures, sizes, strict=True):
-        inner.append(element("svg", {"y": top}, picture))
-        top += height
-    return document(max(width for width, _ in sizes), top, title, inner)
