@@ -185,7 +185,7 @@ class Kernel:
         >>> "3 kflop" in k.svg()
         True
         """
-        from .show.tree import picture
+        from .show.plan_graph import picture
 
         return picture(self._current().plan, self._spec.inputs, self._results)
 

@@ -133,7 +133,7 @@ class Program:
         >>> p.svg()[:4], "A[i,k]" in p.svg()
         ('<svg', True)
         """
-        from .show.dag import picture
+        from .show.program_graph import picture
 
         return picture(self.checked, self.shown)
 

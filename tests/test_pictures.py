@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import einstan as es
-from einstan.show import chart, dag, graph, layered, tree
+from einstan.show import chart, graph, layered, plan_graph, program_graph
 from einstan.show.amounts import amount
 from einstan.show.graph import Area, Sketch
 from einstan.show.html import formula
@@ -64,7 +64,7 @@ def texts(picture: str) -> list[str]:
 
 
 def sketched(p: es.Program) -> Sketch:
-    boxes, wires, _ = dag.graph_of(p.checked, p.shown)
+    boxes, wires, _ = program_graph.graph_of(p.checked, p.shown)
     return graph.sketch(boxes, wires)
 
 
@@ -143,7 +143,7 @@ def test_a_program_shows_all_that_it_is_made_of(name: str) -> None:
 
 def described(p: es.Program) -> list[str]:
     """`Z[b,j] = • + • <- b,j of ..; j of c[j]`: every box with its formula, then its wires with their indices."""
-    boxes, wires, _ = dag.graph_of(p.checked, p.shown)
+    boxes, wires, _ = program_graph.graph_of(p.checked, p.shown)
     called = [graph.row_text(box.name or box.rows[0]) for box in boxes]
     found = []
     for n, box in enumerate(boxes):
@@ -195,7 +195,8 @@ def test_boxes_and_wires(text: str) -> None:
 
 
 def test_equal_operations_of_a_statement_are_one_box_and_equal_statements_two() -> None:
-    boxes, _, _ = dag.graph_of(*(lambda p: (p.checked, p.shown))(es.parse("P[i] = exp(x[i])\nQ[i] = exp(x[i])")))
+    p = es.parse("P[i] = exp(x[i])\nQ[i] = exp(x[i])")
+    boxes, _, _ = program_graph.graph_of(p.checked, p.shown)
     assert [box.kind for box in boxes] == ["defined", "defined", "input"]
 
 
@@ -222,7 +223,7 @@ def test_large_programs(lines: list[str], last: str, note: str) -> None:
 
 def test_names_far_away_are_written_again() -> None:
     steps = [f"x{n + 1}[i] = tanh(x{n}[i])" for n in range(12)]
-    boxes, wires, _ = dag.graph_of(
+    boxes, wires, _ = program_graph.graph_of(
         *(lambda p: (p.checked, p.shown))(es.parse("\n".join([*steps, "y[i] = x12[i] x1[i]"])))
     )
     (again,) = (n for n, box in enumerate(boxes) if box.kind == "again")
@@ -290,11 +291,11 @@ def kernel(name: str) -> es.Kernel:
 def test_kernels(name: str) -> None:
     k = kernel(name)
     steps = [step for step in k.steps if not step.is_view]
-    boxes, wires, _ = tree.graph_of(k._current().plan, k.inputs, k._results)
+    boxes, wires, _ = plan_graph.graph_of(k._current().plan, k.inputs, k._results)
     shown = [[graph.row_text(row) for row in box.rows] for box in boxes]
     drawn = [rows for rows in shown if len(rows) == 2 and rows[0] and not rows[1].count("float64")]
     assert len(drawn) == len(steps)
-    assert [rows[1] for rows in drawn] == [graph.row_text(tree.cost_row(step)) for step in steps]
+    assert [rows[1] for rows in drawn] == [graph.row_text(plan_graph.cost_row(step)) for step in steps]
     read = k._current().plan.inputs
     for tensor, axes in ((tensor, k.inputs[tensor]) for tensor in read):
         assert [f"{tensor}[{','.join(axes)}]" if axes else tensor] == [
@@ -310,7 +311,7 @@ def test_kernels(name: str) -> None:
 
 def test_a_chain_of_matrices_is_a_binary_tree() -> None:
     k = kernel("ten matrices")
-    boxes, wires, _ = tree.graph_of(k._current().plan, k.inputs, k._results)
+    boxes, wires, _ = plan_graph.graph_of(k._current().plan, k.inputs, k._results)
     entering = [sum(w.target == n for w in wires) for n in range(len(boxes))]
     leaving = [sum(w.source == n for w in wires) for n in range(len(boxes))]
     assert sorted(entering) == [0] * 10 + [2] * 9
@@ -330,7 +331,7 @@ def test_steps_read_what_was_written_last(name: str) -> None:
     """Every array that a step reads is written in the boxes above it, all of it."""
     plan = kernel(name)._current().plan
     steps = [step for step in plan.steps if not step.is_view]
-    found = tree.tree_of(plan, {}, kernel(name)._results)
+    found = plan_graph.read(plan, {}, kernel(name)._results)
     drawn = [n for n, box in enumerate(found.boxes) if len(box.rows) > 1 and box.kind != "input"]
     above: list[set[int]] = [set() for _ in found.boxes]
     for source, target, _, _ in found.ends:
@@ -417,7 +418,8 @@ def test_the_same_picture_in_every_process() -> None:
 def test_import_brings_no_pictures() -> None:
     code = "import einstan, sys; print([m for m in sys.modules if m.startswith('einstan.show.')])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert not [m for m in ("svg", "graph", "layered", "dag", "tree", "html", "chart") if f"show.{m}'" in out]
+    pictures = ("svg", "graph", "layered", "program_graph", "plan_graph", "html", "chart")
+    assert not [m for m in pictures if f"show.{m}'" in out]
 
 
 # ---------------------------------------------------------------- bars

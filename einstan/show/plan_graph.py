@@ -1,4 +1,4 @@
-"""tree: the steps of a plan as a picture: what each one computes of what, and what it costs.
+"""plan_graph: the steps of a plan as a picture: what each one computes of what, and what it costs.
 
 A box is one step: its formula with holes for the arrays that it reads, the shape of its result, flops and bytes. The
 darker a box, the more of all flops are its own; the thicker a wire, the larger the array. Views are not drawn.
@@ -37,27 +37,27 @@ def graph_of(
     plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]
 ) -> tuple[list[Box], list[Wire], str]:
     """The boxes and the wires, and what there is to say of them."""
-    tree = tree_of(plan, axes, results)
+    graph = read(plan, axes, results)
     note = "Dark boxes have most of the flops, thick wires the largest arrays."
-    if tree.left:
-        note = f"{tree.left:,} of {tree.left + STEPS:,} steps are left out. {note}"
-    return *again(tree.boxes, tree.wires(), tree.names()), note
+    if graph.left:
+        note = f"{graph.left:,} of {graph.left + STEPS:,} steps are left out. {note}"
+    return *again(graph.boxes, graph.wires(), graph.names()), note
 
 
-def tree_of(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]) -> Tree:
+def read(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]) -> Graph:
     computed = [step for step in plan.steps if not step.is_view]
-    tree = Tree(most=max((step.flops for step in computed), default=0), left=max(0, len(computed) - STEPS))
+    graph = Graph(most=max((step.flops for step in computed), default=0), left=max(0, len(computed) - STEPS))
     for name, value in plan.inputs.items():
-        tree.add(input_box(name, axes.get(name, ()), value), value)
+        graph.add(input_box(name, axes.get(name, ()), value), value)
     for step in computed[:STEPS]:
-        tree.step(step)
+        graph.step(step)
     for value, name in zip(plan.results, results, strict=True):
-        tree.result(value, name)
-    return tree
+        graph.result(value, name)
+    return graph
 
 
 @dataclass(slots=True)
-class Tree:
+class Graph:
     """The boxes so far, and which of them have written into the memory of a value."""
 
     most: int  # flops of the most expensive step

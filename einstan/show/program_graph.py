@@ -1,4 +1,4 @@
-"""dag: the statements of a program as a picture: what is read, which operation is done with it, what that is called.
+"""program_graph: the statements of a program as a picture: what is read, what is done with it, what that is called.
 
 A box is one operation of the text as it stands there, with holes for its operands; a wire carries the indices of the
 operand, those that the operation sums over in bold. Equal operations of a statement are one box. Programs of many
