@@ -26,7 +26,7 @@ from .errors import EinstanError
 from .ir import Einsum, Labels, Node, einsum, input_
 from .memory import check_memory
 from .methods import check_path
-from .order import associate
+from .order import as_written, associate
 from .placing import ALONE, direct
 from .plan import Plan, plan
 from .plan.dtypes import kept
@@ -216,7 +216,7 @@ def nested(leaves: list[Term], out: Labels, env: dict[str, int], method: Method)
         check_path(method, len(leaves))
         return associate([stepwise(leaves, out, method)], env)[0]
     root = einsum([node for node, _ in leaves], [own for _, own in leaves], out)
-    return associate([root], env, method)[0]
+    return associate([root], env, as_written(method, [f"x{k}" for k in range(len(leaves))]))[0]
 
 
 def stepwise(leaves: Sequence[Term], out: Labels, path: Path) -> Node:

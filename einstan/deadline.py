@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from threading import TIMEOUT_MAX, Event, Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import Final, TypeVar
 
 from .collector import paused
@@ -19,6 +20,7 @@ from .collector import paused
 T = TypeVar("T")
 ATTEMPTS: Final = 50  # what has not ended after so many, C code or code that catches everything, is left to itself
 PAUSE: Final = 0.1  # seconds from one to the next
+TURN: Final = 0.5  # seconds of one wait
 
 
 class OutOfTime(Exception):
@@ -45,13 +47,20 @@ def within(seconds: float, job: Callable[[], T]) -> T:
             paused()
         ):  # a collection would run the finalizers of others in the thread, where the exception strikes them
             thread.start()
-            ended.wait(min(seconds, TIMEOUT_MAX))
+            wait(ended, seconds)
     finally:
         if not ended.is_set() and thread.ident is not None:
             stop(thread.ident, ended)
     if results:
         return results[0]
     raise errors[0] if errors else OutOfTime
+
+
+def wait(ended: Event, seconds: float) -> None:
+    """Until then, at most so long. In turns: an interrupt that comes just before a wait is seen only after it."""
+    until = monotonic() + seconds
+    while not ended.wait(max(0.0, min(TURN, until - monotonic()))) and monotonic() < until:
+        pass
 
 
 def stop(thread: int, ended: Event) -> None:

@@ -349,5 +349,5 @@ METHODS: Final[Mapping[str, Method]] = {
     },
     **{name: of_extra(name) for name in EXTRAS},
 }
-"""Every method by its name: einstan's own, from left to right (the factors of a program's product in an order that does
-not depend on how it is written), opt_einsum's (its "auto" is called opt_einsum here), cotengra's, cotengrust's."""
+"""Every method by its name: einstan's own, from left to right (of a program's inputs in the order of its text),
+opt_einsum's (its "auto" is called opt_einsum here), cotengra's, cotengrust's."""

@@ -7,8 +7,8 @@ two operands sums a label that only one of them carries (it is summed before).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .dims import Dim, Env
 from .errors import EinstanError
@@ -20,7 +20,9 @@ from .network import Pairs
 def associate(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
     """`roots` over binary products, each ordered by cost under the sizes `env`."""
     done: dict[Node, Node] = {}
-    for node in toposort(roots):
+    nodes = toposort(roots)
+    optimize = placed(optimize, nodes)
+    for node in nodes:
         operands = [done[o] for o in node.operands]
         if isinstance(node, Einsum) and needs_nesting(node):
             done[node] = nest(node, operands, env, optimize)
@@ -44,7 +46,7 @@ def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize | Ord
     if len(e.operands) == 2:
         return along([(0, 1)], operands, e.labels, e.out, e.dims)
     method = optimize.method if isinstance(optimize, Order) else optimize
-    if isinstance(method, Explicit):
+    if isinstance(method, Explicit | Placed):
         path = method.pairs_of(e)
     else:
         sizes = {label: d.at(env) for label, d in e.dims.items()}
@@ -121,6 +123,54 @@ def join(left: Term, right: Term, carriers: dict[int, int], place: Mapping[int, 
     return einsum([a, b], [la, lb], open_), tuple(open_)
 
 
+# ---------------------------------------------------------------- from left to right
+
+
+@dataclass(frozen=True, slots=True)
+class AsWritten:
+    """From left to right as a text, where the inputs `names` first stand in this order, has the factors: each is where
+    the last of its inputs is. A product itself does not know how it is written."""
+
+    names: tuple[str, ...]
+
+    def placed(self, nodes: Sequence[Node]) -> Placed:
+        """With a place for each of the nodes, which come after their operands."""
+        place = {name: n for n, name in enumerate(self.names)}
+        places: dict[Node, int] = {}
+        for node in nodes:
+            own = place.get(node.name, 0) if isinstance(node, Input) else 0
+            places[node] = max([own, *(places[o] for o in node.operands)])
+        return Placed(places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """From left to right in the order of the places of nodes. A factor that stands in a product again is taken to
+    stand behind the next one: `x A x`, not `x x A`."""
+
+    places: dict[Node, int]
+
+    def pairs_of(self, e: Einsum) -> Pairs:
+        n = len(e.operands)
+        rank = {place: k for k, place in enumerate(sorted({self.places[o] for o in e.operands}))}
+        again = [e.operands[:k].count(o) for k, o in enumerate(e.operands)]
+        keys = [(rank[self.places[o]] + times, times) for o, times in zip(e.operands, again, strict=True)]
+        first, *rest = sorted(range(n), key=keys.__getitem__)
+        return list(zip([first, *range(n, 2 * n - 2)], rest, strict=True))
+
+
+def as_written(optimize: Optimize, inputs: Iterable[str]) -> Optimize:
+    """The method; "naive" with the inputs in the order of the text."""
+    return AsWritten(tuple(inputs)) if isinstance(optimize, str) and optimize == "naive" else optimize
+
+
+def placed(optimize: Optimize | Order, nodes: Sequence[Node]) -> Optimize | Order:
+    """The order; one as written with a place for each node."""
+    if isinstance(optimize, Order):
+        return replace(optimize, method=placed(optimize.method, nodes))
+    return optimize.placed(nodes) if isinstance(optimize, AsWritten) else optimize
+
+
 # ---------------------------------------------------------------- a path that is given
 
 
@@ -151,7 +201,7 @@ def method_for(optimize: Optimize, roots: Sequence[Node], inputs: Sequence[str])
     """
     if not is_path(optimize):
         method_of(optimize)
-        return optimize
+        return as_written(optimize, inputs)
     products = [node for node in toposort(roots) if isinstance(node, Einsum) and len(node.operands) > 1]
     return explicit(steps_of(optimize), products, inputs)
 

@@ -21,7 +21,7 @@ from .expr import Expr
 from .ir import Node, Shape, input_
 from .kernel import Kernel, Spec, bound
 from .methods import Linear, Order, linear_path, pairwise
-from .order import along, associate, reduced
+from .order import along, as_written, associate, reduced
 from .plan import Plan, plan
 from .plan.dtypes import kept, promote
 from .programs import Derived, Program
@@ -77,6 +77,7 @@ class Subject:
 
     def nodes(self, order: Order) -> tuple[Node, ...]:
         """The outputs over binary products, ordered in this way."""
+        order = replace(order, method=as_written(order.method, self.spec.shapes))
         with paused():
             return tuple(associate(self.spec.build(self.env, order), self.env, order))
 

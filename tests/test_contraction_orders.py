@@ -15,6 +15,7 @@ import pytest
 
 import einstan as es
 from einstan.cli import main
+from einstan.contraction import contraction
 from einstan.contraction_orders import compare
 from einstan.cost_model import Machine, this_machine
 from einstan.errors import EinstanError
@@ -127,6 +128,29 @@ def test_one_path_and_a_list_of_paths() -> None:
     assert [row.name for row in both] == [str(path), "naive", "DynamicProgramming"]
 
 
+LEFT_TO_RIGHT = {  # a program -> the inputs that its products take, one after the other
+    "L = A[I,J] B[J,K] C[K,M] D[M,N] E[N,I]": ["AB", "C", "D", "E"],
+    "L = E[I,J] D[J,K] B[K,M] C[M,N] A[N,I]": ["ED", "B", "C", "A"],
+    "L = x[I] A[I,J] x[J]": ["xA", "x"],
+    "Y[i] = tanh(X[i,K] w[K]); L = A[I,J] Y[J] B[I]": ["Xw", "A", "B"],
+    "Q[i,k] = A[i,J] B[J,k]; L = C[I,J] Q[J,K] D[K,I]": ["AB", "C", "D"],
+}
+
+
+@pytest.mark.parametrize("text", LEFT_TO_RIGHT)
+def test_naive_is_from_left_to_right_as_the_text_has_the_inputs(text: str) -> None:
+    p = es.parse(text)
+    (row,) = quick(p, of="L", optimize="naive")
+    taken = [{x for x in p.inputs if f"{x}[" in step.formula} for step in row.steps]
+    assert [x for x in taken if x] == [set(x) for x in LEFT_TO_RIGHT[text]]
+
+
+def test_naive_of_einsum_is_from_left_to_right() -> None:
+    sizes = ((2, 3), (3, 5), (5, 7), (7, 11))
+    c = contraction(((0, 1), (1, 2), (2, 3), (3, 4)), (0, 4), sizes, np.dtype(float), "naive")
+    assert c.plan.flops == 2 * (2 * 3 * 5 + 2 * 5 * 7 + 2 * 7 * 11)
+
+
 def test_the_best_has_the_fewest_flops() -> None:
     table = quick(CHAIN, sizes=SIZES)
     assert table.best is not None
@@ -173,6 +197,7 @@ def test_orders_too_large_for_floats_are_told() -> None:
     assert table["naive"].remark == "more memory than there is"
     json.dumps(table.json(), allow_nan=False)
     assert "∞" in str(table)
+    assert "∞ flop" in table.svg()
 
 
 def test_equal_orders_have_one_time() -> None:
