@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
 Hints = Mapping[str, Sequence[str]]  # a letter for each axis of each input
 
+MAX_RANK: Final = 64 if int(np.__version__.partition(".")[0]) > 1 else 32  # of numpy's arrays
 NOMINAL_SIZE: Final = 128  # of an axis that nothing is known of, for `source`, `steps` and `cost` before a call
 
 

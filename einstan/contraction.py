@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import Array, DType
+from .arrays import MAX_RANK, Array, DType
 from .collector import paused
 from .dims import Dim
 from .emit import emit
@@ -38,7 +38,6 @@ Method = str | Path | Callable[..., Any]  # what methods.py knows: "auto" is ein
 Term = tuple[Node, Labels]
 
 KEPT: Final = 1024
-MAX_RANK: Final = 64  # of numpy's arrays
 UNNOTED: Final = 1 << 18  # bytes of a workspace that is kept without being counted
 QUIET: Final = quiet_context()  # a copy of it is entered by each call
 

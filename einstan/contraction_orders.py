@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from .arrays import MAX_RANK
 from .cost_model import Machine, this_machine
 from .dims import Env
 from .errors import EinstanError, EinstanShapeError
@@ -39,7 +40,6 @@ LONG: Final = 2.0  # seconds: what is predicted to take longer is not run
 ROUNDS: Final = 3
 ROUND: Final = 0.02  # seconds that a plan runs in a round
 SLOW: Final = 0.3  # seconds: what takes longer runs once
-MAX_RANK: Final = 64  # of numpy's arrays
 RESULT: Final = "out"  # what the result of a contraction is called
 
 

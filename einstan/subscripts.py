@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, NamedTuple
@@ -270,29 +270,31 @@ def output(written: Written, terms: Sequence[Sequence[Token]]) -> list[Hashable]
     broadcast: list[Hashable] = [Broadcast(k) for k in range(-widest, 0)]
     if written.out is None:
         return broadcast + ordered(label for label, n in count.items() if n == 1 and not isinstance(label, Broadcast))
+    check_output(written.out, count, written.source)
+    return [x for token in written.out for x in (broadcast if token.label is Ellipsis else [token.label])]
+
+
+def check_output(out: Sequence[Token], known: Container[Hashable], source: str) -> None:
+    """Its labels are those of operands, each once."""
     seen: dict[Hashable, Span] = {}
-    found: list[Hashable] = []
-    for token in written.out:
-        if token.label is Ellipsis:
-            found += broadcast
+    for label, span in out:
+        if label is Ellipsis:
             continue
-        if token.label not in count:
+        if label not in known:
             raise EinstanIndexError(
-                f"The output label {named(token.label)!r} is in no operand.",
+                f"The output label {named(label)!r} is in no operand.",
                 "Leave it out, or name an axis by it.",
-                source=written.source,
-                spans=(token.span,),
+                source=source,
+                spans=(span,),
             )
-        if token.label in seen:
+        if label in seen:
             raise EinstanIndexError(
-                f"The output has the label {named(token.label)!r} twice.",
+                f"The output has the label {named(label)!r} twice.",
                 "Write each label of the output once.",
-                source=written.source,
-                spans=(seen[token.label], token.span),
+                source=source,
+                spans=(seen[label], span),
             )
-        seen[token.label] = token.span
-        found.append(token.label)
-    return found
+        seen[label] = span
 
 
 def ordered(labels: Iterable[Hashable]) -> list[Hashable]:
