@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -154,7 +154,7 @@ def contraction(
     trims = tuple(trim(own, shape, sizes, out) for own, shape in zip(terms, shapes, strict=True))
     own = tuple(labels if t is None else remaining(labels, t) for labels, t in zip(terms, trims, strict=True))
     with paused():
-        leaves, env, hints = inputs(own, sizes, names)
+        leaves, env, hints = inputs(own, sizes, names, [f"x{k}" for k in range(len(own))])
         root, perm = laid_out(nested(leaves, out, env, method))
         dtypes = {node.name: dtype for node, _ in leaves}  # type: ignore[attr-defined]
         made = plan([root], env, dtypes, hints=hints, promotion=kept)
@@ -192,17 +192,19 @@ def trimmed(arrays: Sequence[Array], trims: Trims) -> list[Array]:
 
 
 def inputs(
-    terms: Sequence[Labels], sizes: dict[int, int], names: Sequence[str]
+    terms: Sequence[Labels], sizes: Mapping[int, int], names: Sequence[str], called: Sequence[str]
 ) -> tuple[list[Term], dict[str, int], Hints]:
-    """A node for each operand, the sizes of the symbols on its axes, and letters for formulas."""
+    """A node for each operand, the sizes of the symbols on its axes, and letters for formulas; operands are `called`
+    so, their labels have `names`."""
+    operands = list(zip(called, terms, strict=True))
     symbols: dict[int, str] = {}
-    for k, own in enumerate(terms):
+    for name, own in operands:
         for axis, label in enumerate(own):
-            symbols.setdefault(label, f"x{k}.{axis}")
+            symbols.setdefault(label, f"{name}.{axis}")
     dims = {label: Dim.symbol(symbol) for label, symbol in symbols.items()}
-    leaves: list[Term] = [(input_(f"x{k}", tuple([dims[x] for x in own])), own) for k, own in enumerate(terms)]
+    leaves: list[Term] = [(input_(name, tuple([dims[x] for x in own])), own) for name, own in operands]
     env = {symbol: sizes[label] for label, symbol in symbols.items()}
-    hints = {f"x{k}": tuple([names[x] for x in own]) for k, own in enumerate(terms)} if names else {}
+    hints = {name: tuple([names[x] for x in own]) for name, own in operands} if names else {}
     return leaves, env, hints
 
 

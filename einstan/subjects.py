@@ -15,10 +15,11 @@ import numpy as np
 from .arrays import NOMINAL_SIZE, check_sizes, letter, nominal, nominal_env
 from .collector import paused
 from .compiling import Options
-from .dims import Dim, Env
+from .contraction import inputs
+from .dims import Env
 from .errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError
 from .expr import Expr
-from .ir import Node, Shape, input_
+from .ir import Node
 from .kernel import Kernel, Spec, bound
 from .methods import Linear, Order, linear_path, pairwise
 from .order import along, as_written, associate, reduced
@@ -205,26 +206,15 @@ def of_contraction(text: str, sizes: Sizes | None, dtype: DType) -> Subject:
     shapes, assumed = shapes_of(text, sizes)
     s = read(text, shapes)
     names = input_names(len(s.terms))
-    symbols: dict[int, str] = {}
-    for name, own in zip(names, s.terms, strict=True):
-        for axis, label in enumerate(own):
-            symbols.setdefault(label, f"{name}.{axis}")
-    dims = {label: Dim.symbol(symbol) for label, symbol in symbols.items()}
-    own_shapes: dict[str, Shape] = {name: tuple(dims[x] for x in own) for name, own in zip(names, s.terms, strict=True)}
-    leaves = [input_(name, shape) for name, shape in own_shapes.items()]
-    count = len(leaves)
+    leaves, env, letters = inputs(s.terms, dict(enumerate(s.sizes)), s.names, names)
+    nodes = [node for node, _ in leaves]
 
     def build(env: Env, order: Order) -> list[Node]:
         found = linear_path(reduced(s.terms, s.out), s.out, dict(enumerate(s.sizes)), order)
-        return [along(pairwise(found, count), leaves, s.terms, s.out)]
+        return [along(pairwise(found, len(nodes)), nodes, s.terms, s.out)]
 
-    spec = Spec(
-        inputs={name: tuple(s.names[x] for x in own) for name, own in zip(names, s.terms, strict=True)},
-        shapes=own_shapes,
-        build=build,
-        pack=itemgetter(0),
-    )
-    env = {symbol: s.sizes[label] for label, symbol in symbols.items()}
+    own_shapes = {name: node.shape for name, node in zip(names, nodes, strict=True)}
+    spec = Spec(inputs=letters, shapes=own_shapes, build=build, pack=itemgetter(0))
     return Subject((text.replace(" ", ""),), spec, env, dtype, assumed, s)
 
 
