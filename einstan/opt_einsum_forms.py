@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import Array
 from .einsum_calls import asked, general, plain, quick
-from .errors import EinstanError, EinstanShapeError, EinstanTypeError
+from .errors import EinstanError, EinstanShapeError
 from .expr import Expr
 from .foreign import check_backend
 from .methods import settled
@@ -22,7 +22,7 @@ from .opt_einsum_paths import planned
 from .programs import Derived, Program
 from .reusable import ContractExpression
 from .stepwise import Steps
-from .subscripts import ArrayShape, any_hashable, split
+from .subscripts import ArrayShape, any_hashable, lengths, split
 
 ONLY_ARRAYS: Final = {np.ndarray}
 
@@ -184,16 +184,6 @@ def given_shape(n: int, x: Any, repair: str) -> ArrayShape:
     if hasattr(x, "shape"):
         raise EinstanShapeError(f"Operand {n} is an array where a shape is expected.", repair)
     return lengths(n, x, repair)
-
-
-def lengths(n: int, shape: Any, repair: str) -> ArrayShape:
-    try:
-        found = tuple(index(d) for d in shape)
-    except TypeError:
-        found = (-1,)
-    if any(d < 0 for d in found) or any(isinstance(d, bool) for d in shape):
-        raise EinstanTypeError(f"{repr(shape)[:60]}, of operand {n}, is no shape.", repair)
-    return found
 
 
 def constant_arrays(given: Sequence[Any], constants: Any) -> dict[int, Array]:

@@ -17,7 +17,7 @@ from .collector import paused
 from .compiling import Options
 from .contraction import inputs
 from .dims import Env
-from .errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError
+from .errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError, EinstanTypeError
 from .expr import Expr
 from .ir import Node
 from .kernel import Kernel, Spec, bound
@@ -28,13 +28,14 @@ from .plan.dtypes import kept, promote
 from .programs import Derived, Program
 from .request import Term, Tree, terms
 from .running import Bound
-from .subscripts import Subscripts, in_text, read
+from .subscripts import Subscripts, in_text, lengths, read
 
 DType = np.dtype[Any]
 Sizes = Mapping[str, Any] | Sequence[Any]
 
 POWERS: Final = {2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹"}
 FIRST_INPUT: Final = ord("A")
+GIVE: Final = 'Write sizes={"i": 5}, or a shape for each operand: sizes=[(2, 3), (3, 4)].'
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +222,9 @@ def of_contraction(text: str, sizes: Sizes | None, dtype: DType) -> Subject:
 def shapes_of(text: str, sizes: Sizes | None) -> tuple[list[tuple[int, ...]], tuple[str, ...]]:
     """The shape of every operand, and the letters whose size is assumed."""
     if sizes is not None and not isinstance(sizes, Mapping):
-        return [tuple(np.shape(x) if hasattr(x, "shape") else x) for x in sizes], ()
+        if not isinstance(sizes, list | tuple):
+            raise EinstanTypeError(f"{repr(sizes)[:60]} says no sizes.", GIVE)
+        return [lengths(n, x.shape if hasattr(x, "shape") else x, GIVE) for n, x in enumerate(sizes, 1)], ()
     given = dict(sizes or {})
     found = in_text(text)
     if any(token.label is Ellipsis for own in found.terms for token in own):

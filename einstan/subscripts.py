@@ -129,6 +129,17 @@ def any_hashable(one: Any) -> Hashable:
     return one  # type: ignore[no-any-return]
 
 
+def lengths(n: int, shape: Any, repair: str) -> ArrayShape:
+    """The shape that is given for the n-th operand."""
+    try:
+        found = tuple(operator.index(d) for d in shape)
+    except TypeError:
+        found = (-1,)
+    if any(d < 0 for d in found) or any(isinstance(d, bool) for d in shape):
+        raise EinstanTypeError(f"{repr(shape)[:60]}, of operand {n}, is no shape.", repair)
+    return found
+
+
 # ---------------------------------------------------------------- what is written
 
 
