@@ -74,6 +74,8 @@ def compare(
     'v0[i,k] = A[i,J] B[J,k]'
     """
     limit = read_bytes(memory_limit)
+    if not seconds > 0:
+        raise EinstanError(f"A search cannot end in {seconds} seconds.", "Write how many it has, such as 5.")
     methods = methods_of(optimize)
     subject = subject_of(what, of, wrt, sizes, read_dtype(dtype), functions)
     if subject.subscripts is None and any(is_path(method) for method in methods.values()):

@@ -18,6 +18,7 @@ import numpy as np
 
 from .backends.numpy import COMPARISONS, OPS, PRIMITIVES
 from .plan import Plan, Step
+from .plan.dtypes import HALF, SINGLE, physical
 
 DType = np.dtype[Any]
 
@@ -34,7 +35,7 @@ class Machine:
 
     `overhead` is seconds for a call of numpy and `view` for a view, `each` for one matrix product of a batch; `product`
     are flops of a matrix product, `function` entries of exp; `near` and `far` are bytes moved within `cache` bytes and
-    beyond, `strided` those of a copy that transposes.
+    beyond, `strided` those of a copy that transposes, `half` those of a cast from or to float16.
     """
 
     overhead: float
@@ -45,6 +46,7 @@ class Machine:
     near: float
     far: float
     strided: float
+    half: float
     cache: int
 
     def seconds(self, step: Step) -> float:
@@ -59,6 +61,8 @@ class Machine:
         return self.overhead * calls(step) + max(arithmetic, step.bytes / self.bandwidth(step))
 
     def bandwidth(self, step: Step) -> float:
+        if HALF in (step.out.dtype, *(v.dtype for v in step.arrays)):
+            return self.half
         if step.bytes <= self.cache:
             return self.near
         crosses = step.op == "copy" and not all(v.contiguous for v in step.arrays)
@@ -76,8 +80,9 @@ def calls(step: Step) -> int:
 
 @lru_cache
 def this_machine(dtype: DType) -> Machine:
-    """This machine, measured with arrays of the dtype."""
-    n = 384 if dtype.kind == "f" and dtype.itemsize > 2 else 96  # others have no BLAS, or a slower one
+    """This machine, measured with arrays of the dtype that is computed in."""
+    dtype = physical(dtype)
+    n = 384 if dtype.char in "fdFD" else 96  # others have no BLAS
     square, small = np.ones((n, n), dtype), np.ones((256, 2, 2), dtype)
     few, some, many = (np.ones(k, dtype) for k in (4, 1 << 13, 1 << 20))
     sheet = np.ones((1 << 10, 1 << 10), dtype)
@@ -86,6 +91,7 @@ def this_machine(dtype: DType) -> Machine:
     def time(call: Callable[..., Any], *args: Any) -> float:
         return shortest(lambda: call(*args, out=targets[id(args[0])]))
 
+    halves, singles = np.ones(some.size, HALF), np.ones(some.size, SINGLE)
     overhead = time(np.add, few, few)
     products = time(np.matmul, small, small)
     exponentials = time(np.exp, some) if dtype.kind in "fc" else time(np.add, some, some)
@@ -99,6 +105,7 @@ def this_machine(dtype: DType) -> Machine:
         near=3 * some.nbytes / max(1e-9, time(np.add, some, some) - overhead),
         far=3 * many.nbytes / time(np.add, many, many),
         strided=2 * sheet.nbytes / transposed,
+        half=(halves.nbytes + singles.nbytes) / shortest(lambda: np.copyto(singles, halves)),
         cache=1 << 20,
     )
 

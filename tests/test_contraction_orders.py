@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,23 @@ def test_steps_are_formulas_of_inputs_and_the_result() -> None:
     table = quick(es.parse("L = (X[B,K] w[K]) (X[B,K] w[K])"), wrt="w", sizes={"b": 5, "k": 3}, optimize="auto")
     assert table["auto"].steps[0].formula == "v0[b] = X[b,K] w[K]"
     assert table["auto"].steps[-1].formula.startswith("∂L/∂w")
+
+
+STEPS = {  # a program of one name -> the formulas of its steps, copies left out
+    "y[i] = x[i]^3": ["y[i] = x[i]^3"],
+    "y[i] = x[i]^-2": ["y[i] = x[i]^-2"],
+    "y[i] = x[i]^0.3": ["y[i] = x[i]^(3/10)"],
+    "y[i] = x[i] <= 0.5": ["y[i] = x[i] <= 0.5"],
+    "y[i] = max(x[i], z[i])": ["y[i] = max(x[i], z[i])"],
+    "y = A[I,I] b[I]": ["y = b[I] part(A)[I]"],
+    "y[i] = W[i,K=0:2] x[K]": ["y[i] = x[J] part(W)[i,J]"],
+}
+
+
+@pytest.mark.parametrize("text", STEPS)
+def test_formulas_of_steps(text: str) -> None:
+    (row,) = quick(es.parse(text), optimize="auto")
+    assert [step.formula for step in row.steps] == STEPS[text]
 
 
 def test_an_expression_is_called_by_its_formula() -> None:
@@ -282,6 +300,8 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     (CHAIN, {"of": "L"}, "A contraction has no names"),
     (CHAIN, {"optimize": "fastest"}, "called 'fastest'"),
     (CHAIN, {"optimize": []}, "No method is named"),
+    (CHAIN, {"seconds": float("nan")}, "nan seconds"),
+    (CHAIN, {"seconds": 0}, "0 seconds"),
     (CHAIN, {"optimize": [(0, 9)]}, None),
     (CHAIN, {"optimize": 3}, "3 is no order"),
     (CHAIN, {"optimize": [3]}, "3 is no order"),
@@ -363,14 +383,27 @@ def test_progress_counts_to_its_end() -> None:
 
 def test_predictions_add_up() -> None:
     machine = Machine(
-        overhead=1.0, view=0.5, each=0.25, product=100.0, function=10.0, near=1e6, far=1e3, strided=1.0, cache=10**9
+        overhead=1.0,
+        view=0.5,
+        each=0.25,
+        product=100.0,
+        function=10.0,
+        near=1e6,
+        far=1e3,
+        strided=1.0,
+        half=10.0,
+        cache=10**9,
     )
     k = es.parse("Y[i,j] = tanh(A[i,K] B[K,j])").compile("Y", sizes={"i": 10, "j": 10, "k": 10})
     steps = [s for s in k.steps if not s.is_view]
     assert [s.op for s in steps] == ["dot", "tanh"]
     assert machine.predicted(k._current().plan) == pytest.approx(6 + (1 + 2000 / 100) + (1 + 100 / 10))
-    far = Machine(1.0, 0.5, 0.25, 1e9, 1e9, 1e6, 1e3, 1.0, cache=0)
+    far = replace(machine, function=1e9, cache=0)
     assert far.seconds(steps[1]) == pytest.approx(1 + 1600 / 1e3)
+    (cast, *_) = compare("i,i->i", sizes={"i": 10}, dtype="float16", measure=False, optimize="auto")["auto"].steps
+    assert (cast.formula, cast.bytes) == ("v0 = copy(A)", 60)
+    halves = contraction(((0,), (0,)), (0,), ((10,), (10,)), np.dtype("float16")).plan
+    assert [machine.seconds(s) for s in halves.steps if s.op == "copy"] == [1 + 60 / 10] * 3
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "complex128", "float16"])

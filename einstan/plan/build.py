@@ -194,5 +194,6 @@ def scalar(c: Number, dtype: DType) -> int | float:
 
 
 def written(v: Value, letters: Sequence[str], name: Name) -> str:
-    """`v3[b,j]`"""
-    return f"{name(v.storage)}[{','.join(letters)}]" if letters else name(v.storage)
+    """`v3[b,j]`; of a diagonal or a stretch of an array `part(v3)[b,j]`."""
+    called = name(v.storage) if v.size == v.storage.size else f"part({name(v.storage)})"
+    return f"{called}[{','.join(letters)}]" if letters else called

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from ..backends.numpy import POWERS, REDUCTIONS
+from ..backends.numpy import COMPARISONS, POWERS, REDUCTIONS
 from ..bind import spelled
 from ..errors import EinstanError, EinstanShapeError
 from ..ir import Call, Node
@@ -76,13 +76,21 @@ def applied(low: Lowering, y: Call, op: str, args: Sequence[Shown], params: tupl
 
     def note(name: Name) -> str:
         letters = low.build.subscripts(y.shape)
-        inside = ", ".join([letters_in(s, letters, name) for s in args])
-        right = f"{inside}^({y.params[0]})" if y.prim.name == "pow" else f"{y.prim.name}({inside})"
+        right = spelled_out(y, [letters_in(s, letters, name) for s in args])
         return f"{subscripted([letters[n] for n in place.order])} = {right}"
 
     kind = BOOL if y in low.masks else dtype
     value = low.build.compute(op, taken, place.shape, kind, place.target, params, note, prod(place.shape))
     return Shown(value, place.axes)
+
+
+def spelled_out(y: Call, args: Sequence[str]) -> str:
+    """`x^2`, `x^(1/2)`, `a < b`, `max(a, b)`"""
+    if y.prim.name == "pow":
+        (q,) = y.params
+        assert isinstance(q, Fraction)
+        return f"{args[0]}^{q}" if q.denominator == 1 else f"{args[0]}^({q})"
+    return f" {y.prim.name} ".join(args) if y.prim.name in COMPARISONS else f"{y.prim.name}({', '.join(args)})"
 
 
 def power(low: Lowering, y: Call) -> Shown:
