@@ -83,11 +83,17 @@ def contract_path(
     """The order that a method finds, and what it costs; nothing is computed. The arguments are contract's.
 
     A path says for each step which places of the list of operands are taken; their product goes to the list's end.
-    With `shapes=True` shapes stand in the place of arrays. Of arrays the shape alone is looked at, so those of any
-    library will do. `use_blas=False` leaves the BLAS routines out of the table.
+    Costs are flops (multiply and add are two) and entries. With `shapes=True` shapes stand in the place of arrays. Of
+    arrays the shape alone is looked at, so those of any library will do. `use_blas=False` leaves the BLAS routines
+    out of the table.
 
-    Of an expression, a program or a derivative, `contract_path(p, of=, wrt=, sizes=, ..)` is the OrderTable of what
-    each method makes of it; `contraction_orders.compare` says what may be given.
+    Of an expression, a program or a derivative it is the OrderTable of what every method (or those of `optimize`)
+    makes of it, with flops, bytes and seconds. `of` and `wrt` are names: the last name of a program if nothing is
+    said, with `wrt` a scalar and all its gradients. `sizes` are by axis letter, 128 for others; `memory_limit` is in
+    bytes then, or a text such as "1GB". `measure=False` runs nothing. There are `dtype`, `functions`, `progress` and
+    `seconds` (for each search) too, as `contraction_orders.compare` has them.
+
+    Raises EinstanErrors: for labels and shapes as contract does, for a method, a name or a letter that there is not.
 
     >>> path, info = contract_path("ij,jk,kl->il", (10, 20), (20, 30), (30, 40), shapes=True)
     >>> path, info.opt_cost, info.scale_list
@@ -105,6 +111,10 @@ def contract_path(
     --------------------------------------------------------------------------------
        3           GEMM              jk,ij->ki                             kl,ki->il
        3           GEMM              ki,kl->il                                il->il
+    >>> from einstan import parse
+    >>> p = parse("y[i] = A[i,J] B[J,K] x[K]")
+    >>> contract_path(p, sizes={"i": 10, "j": 20, "k": 30}, measure=False).best.flops
+    1600
     """
     if isinstance(subscripts, Expr | Program | Derived):
         from .contraction_orders import compare
