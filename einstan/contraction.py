@@ -43,9 +43,10 @@ QUIET: Final = quiet_context()  # a copy of it is entered by each call
 
 
 class Contraction:
-    """A contraction for operands of given shapes and one dtype: call it with the arrays.
+    """A contraction for operands of given shapes and one dtype.
 
-    `plan` has `steps`, `flops`, `bytes`, `peak_bytes`; `source` is the generated numpy source.
+    `compute(arrays)` is the result for arrays of just these: a fresh array, its axes laid out as is cheapest. `plan`
+    has `steps`, `flops`, `bytes`, `peak_bytes`; `source` is the generated numpy source.
     """
 
     __slots__ = ("_bound", "_hints", "_perm", "_trims", "compute", "plan", "shape")
@@ -57,10 +58,6 @@ class Contraction:
         shape = made.results[0].shape
         self.shape = shape if perm is None else tuple([shape[n] for n in perm])
         self.compute = self._compute if self._trims is not None or perm is not None else shortest(bound)
-
-    def __call__(self, arrays: Sequence[Array]) -> Array:
-        """The result for arrays of just the shapes and the dtype: a fresh array, its axes laid out as is cheapest."""
-        return self.compute(arrays)
 
     def _compute(self, arrays: Sequence[Array]) -> Array:
         found = called(self._bound, arrays if self._trims is None else trimmed(arrays, self._trims))
@@ -145,7 +142,7 @@ def contraction(
     Raises EinstanError where the plan needs more memory than there is.
 
     >>> c = contraction(((0, 1), (1, 2)), (0, 2), ((2, 3), (3, 5)), np.dtype(float), names=("i", "j", "k"))
-    >>> c.plan.flops, c([np.ones((2, 3)), np.ones((3, 5))]).shape
+    >>> c.plan.flops, c.compute([np.ones((2, 3)), np.ones((3, 5))]).shape
     (60, (2, 5))
     >>> print(c.plan.steps[0].formula)
     v0[i,k] = v2[i,J] v1[J,k]
