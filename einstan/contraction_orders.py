@@ -312,10 +312,11 @@ def value_names(subject: Subject, plan: Plan) -> dict[Value, str]:
     outputs = subject.outputs if subject.subscripts is None else (RESULT,)
     for v, name in zip(plan.results, outputs, strict=True):
         names.setdefault(v.storage, name)
-    fresh = count()
+    taken = set(names.values())
+    fresh = (name for n in count() if (name := f"v{n}") not in taken)
     for step in plan.steps:
         if step.out.storage not in names:
-            names[step.out.storage] = f"v{next(fresh)}"
+            names[step.out.storage] = next(fresh)
     return names
 
 

@@ -74,8 +74,8 @@ class Machine:
 
 
 def calls(step: Step) -> int:
-    """How often the text of the step calls numpy."""
-    return max(1, OPS[step.op].helper.count("np."))
+    """How often the text of the step calls numpy; a user's function counts as one call."""
+    return max(1, OPS[step.op].helper.count("np.")) if step.op in OPS else 1
 
 
 @lru_cache

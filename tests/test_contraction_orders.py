@@ -130,6 +130,16 @@ def test_formulas_of_steps(text: str) -> None:
     assert [step.formula for step in row.steps] == STEPS[text]
 
 
+def test_names_of_steps_are_no_names_of_the_program() -> None:
+    (row,) = quick(es.parse("v1[i] = v0[i,J] A[J,K] x[K]"), optimize="auto")
+    assert [step.formula.partition("[")[0] for step in row.steps] == ["v2", "v1"]
+
+
+def test_functions_of_python_are_run() -> None:
+    table = compare(es.parse("L = f(x[I]) 1[I]"), wrt="x", functions={"f": np.sin, "f'": np.cos}, optimize="auto")
+    assert table["auto"].measured
+
+
 def test_an_expression_is_called_by_its_formula() -> None:
     A, b = es.tensors("A[i,k] b[k]")
     i, K = es.indices("i K")
