@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import einstan as es
@@ -157,11 +157,12 @@ def test_a_label_that_equals_a_known_one_is_still_checked() -> None:
         es.einsum(np.ones(2), [1.0], [])
 
 
+@example("Kié", [[0, 0, 1]])
 @given(st.text(alphabet="ijkK.,-> αé%\n", max_size=12), st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=3))
 def test_any_text_is_read_or_refused(text: str, shapes: list[list[int]]) -> None:
     """What is read is what numpy reads, and numpy refuses what is refused, but for letters it lacks."""
     arrays = [np.ones(shape) for shape in shapes]
-    ascii_only = text.replace("α", "a").replace("é", "e")
+    ascii_only = text.replace("é", "y").replace("α", "z")  # which are sorted in the same order
     try:
         s = read(text, [a.shape for a in arrays])
     except es.EinstanError:
