@@ -190,7 +190,10 @@ def common(dtypes: Sequence[DType], options: Options, shape: ArrayShape) -> DTyp
         found = np.result_type(*given) if options.dtype is None else options.dtype
     except TypeError as error:
         raise EinstanTypeError(f"The operands have no common dtype: {error}.", "Give numbers.") from None
-    found = np.dtype(found.str) if found.char in OWN_DTYPES else found.newbyteorder("=")
+    if found.char in OWN_DTYPES:
+        found = np.dtype(found.str)
+    elif not found.isnative:
+        found = found.newbyteorder("=")
     for n, dtype in enumerate(dtypes, 1):
         check_cast(f"Operand {n}", dtype, found, options.casting)
     if options.out is not None and shape:

@@ -236,7 +236,9 @@ class Sparse:
 def test_numpy_has_the_last_word_on_other_dtypes() -> None:
     assert es.einsum("i,i->", np.array([1, 2], object), np.array([3, 10**30], object)) == 3 + 2 * 10**30
     assert es.einsum("i,i,i->", *[np.array([0.5], np.longdouble)] * 3) == np.longdouble(0.125)
-    for x in (np.array(["a"]), np.array(["2020"], "M8[Y]"), np.zeros(1, [("x", float)])):
+    texts = [np.array(["a"], kind()) for kind in [getattr(np.dtypes, "StringDType", None)] if kind]  # of numpy 2
+    for x in (*texts, np.array(["a"]), np.array(["2020"], "M8[Y]"), np.zeros(1, [("x", float)])):
+        assert es.einsum("i->i", x) == x
         with pytest.raises(EinstanTypeError, match="which can't be multiplied"):
             es.einsum("i->", x)
     with pytest.raises(es.EinstanError, match="52 labels at most"):
