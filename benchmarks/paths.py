@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import einstan as es
-from einstan.contraction_orders import compare
-from einstan.order_table import OrderTable
+from einstan.orders.comparison import compare
+from einstan.orders.table import OrderTable
 
 from . import models, networks, peers, progress
 from .checking import agree
@@ -38,7 +38,7 @@ Call = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Method:
-    """A name of `einstan.methods.METHODS`, and the package it needs."""
+    """A name of `einstan.orders.methods.METHODS`, and the package it needs."""
 
     name: str
     package: str

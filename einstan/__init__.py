@@ -7,6 +7,8 @@ A capitalised index that factors of a product share is summed, a lower-case one 
 """
 
 from . import flat as flat  # nodes pickle
+from .contractions.numpy_forms import einsum, einsum_path
+from .contractions.opt_einsum_forms import contract, contract_expression, contract_path
 from .errors import (
     EinstanDerivativeError,
     EinstanError,
@@ -39,8 +41,6 @@ from .language import (
     tensors,
     zeros,
 )
-from .numpy_forms import einsum, einsum_path
-from .opt_einsum_forms import contract, contract_expression, contract_path
 from .programs import Derived, Program, parse
 from .syntax.lexer import Limits
 

@@ -20,14 +20,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__
-from .contraction_orders import SECONDS, compare
 from .demo import screens
 from .dims import Dim
 from .errors import EinstanError
 from .files import numbers, read_data, read_text, write_arrays
 from .kernel import Kernel
-from .methods import METHODS
-from .order_table import OrderTable
+from .orders.comparison import SECONDS, compare
+from .orders.methods import METHODS
+from .orders.table import OrderTable
 from .programs import Derived, Program, parse
 from .request import Term, Tree
 from .show.assignments import lacking

@@ -13,8 +13,8 @@ from .dims import Dim, Env, single_symbol
 from .ir import Add, Call, Input, Node, Shape, toposort
 from .kernel import Kernel, Spec
 from .memory import read_bytes
-from .methods import Optimize, Order
 from .order import associate, method_for
+from .orders.methods import Optimize, Order
 from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms
 
 

@@ -23,7 +23,7 @@ from .emit import emit, opaque_steps
 from .errors import EinstanError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
 from .memory import check_memory, entries
-from .methods import Optimize, Order
+from .orders.methods import Optimize, Order
 from .placing import Nesting, check_places, direct, paths
 from .plan import Plan, Step, plan
 from .running import Bound, Key

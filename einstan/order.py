@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from .dims import Dim, Env
 from .errors import EinstanError
 from .ir import Einsum, Input, Labels, Node, einsum, rebuild, toposort
-from .methods import Linear, Optimize, Order, check_path, is_path, method_of, pairwise, search, steps_of
-from .network import Pairs
+from .orders.methods import Linear, Optimize, Order, check_path, is_path, method_of, pairwise, search, steps_of
+from .orders.network import Pairs
 
 
 def associate(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:

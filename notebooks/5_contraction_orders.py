@@ -9,7 +9,7 @@
 import numpy as np
 
 import einstan as es
-from einstan.contraction_orders import compare
+from einstan.orders.comparison import compare
 
 rng = np.random.default_rng(0)
 

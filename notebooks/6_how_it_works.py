@@ -15,15 +15,15 @@
 # | stabilise | nodes | nodes that do not overflow | `stabilise/` | `STABLE` |
 # | derive | nodes | nodes of the derivatives | `derive.py`, `prims/` | `SCALAR`, ... |
 # | simplify | nodes | nodes in normal form | `rewrite.py`, `rules.py` | `LAWS` |
-# | order | products of many factors | products of two | `order.py`, `methods.py` | `METHODS` |
+# | order | products of many factors | products of two | `order.py`, `orders/methods.py` | `METHODS` |
 # | plan | nodes, sizes, dtypes | steps on arrays | `plan/` | `LOWER` |
 # | emit | steps | numpy source | `emit.py` | `backends/numpy.py` |
 #
 # No stage knows a later one. The modules stand on floors, listed in `tests/test_layers.py`: each imports only from lower
 # ones, and that test reads the imports.
 #
-# `es.einsum` and `es.contract` come in at order: `subscripts.py` reads how they are called, `contraction.py` makes one
-# product of it, `einsum_calls.py` keeps what was made.
+# `es.einsum` and `es.contract` (`contractions/`) come in at order: `subscripts.py` reads how they are called,
+# `contraction.py` makes one product of it, `calls.py` keeps what was made.
 
 # %%
 import numpy as np

@@ -17,7 +17,7 @@ import opt_einsum
 import pytest
 
 import einstan as es
-from einstan import reusable
+from einstan.contractions import reusable
 
 RNG = np.random.default_rng(4)
 

@@ -16,12 +16,12 @@ import pytest
 
 import einstan as es
 from einstan.cli import main
-from einstan.contraction import contraction
-from einstan.contraction_orders import compare
-from einstan.cost_model import Machine, this_machine
+from einstan.contractions.contraction import contraction
 from einstan.errors import EinstanError
-from einstan.methods import installed
-from einstan.order_table import OrderTable
+from einstan.orders.comparison import compare
+from einstan.orders.cost_model import Machine, this_machine
+from einstan.orders.methods import installed
+from einstan.orders.table import OrderTable
 
 from .models import MODELS, Model
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import einstan as es
-import einstan.contraction
-import einstan.einsum_calls
-from einstan.contraction import Retained, contraction
+import einstan.contractions.calls
+import einstan.contractions.contraction
+from einstan.contractions.contraction import Retained, contraction
+from einstan.contractions.subscripts import read
 from einstan.errors import EinstanTypeError
 from einstan.running import Bound
-from einstan.subscripts import read
 
 SIZES = dict(zip("abcdefghijklmn", (2, 3, 5, 7, 2, 3, 5, 2, 3, 5, 2, 3, 7, 5), strict=True))
 LARGE = dict.fromkeys("abcdefghijklmn", 17)
@@ -484,7 +484,7 @@ def test_nothing_is_handed_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **options: Any) -> None:
         raise AssertionError("handed over")
 
-    monkeypatch.setattr(einstan.einsum_calls, "numpy_einsum", refuse)
+    monkeypatch.setattr(einstan.contractions.calls, "numpy_einsum", refuse)
     for equation in EQUATIONS:
         arrays = operands(equation, SIZES)
         es.einsum(equation, *arrays)
@@ -525,8 +525,8 @@ def test_results_are_bit_equal_in_threads() -> None:
         order = np.random.default_rng(seed).permutation(len(calls))
         return all(np.asarray(es.einsum(calls[k][0], *calls[k][1])).tobytes() == expected[k] for k in order)
 
-    einstan.einsum_calls.prepared.cache_clear()
-    einstan.contraction.contraction.cache_clear()
+    einstan.contractions.calls.prepared.cache_clear()
+    einstan.contractions.contraction.contraction.cache_clear()
     with ThreadPoolExecutor(64) as pool:
         assert all(pool.map(run, range(64)))
 
@@ -536,12 +536,12 @@ def test_a_failure_leaves_everything_usable(error: type[BaseException], monkeypa
     """At every place where the making or the running of a contraction calls something, one after the other."""
     arrays = operands("ij,jk,kl,lm->im", SIZES)
     expected = np.einsum("ij,jk,kl,lm->im", *arrays)
-    for module, name in [(einstan.contraction, "plan"), (Bound, "compiled"), (np, "dot"), (np, "empty")]:
+    for module, name in [(einstan.contractions.contraction, "plan"), (Bound, "compiled"), (np, "dot"), (np, "empty")]:
         for failing in count():
             calls, own = iter(range(failing + 1)), getattr(module, name)
             broken = breaking(own, calls, failing, error)
-            einstan.einsum_calls.prepared.cache_clear()
-            einstan.contraction.contraction.cache_clear()
+            einstan.contractions.calls.prepared.cache_clear()
+            einstan.contractions.contraction.contraction.cache_clear()
             with monkeypatch.context() as patch:
                 patch.setattr(module, name, broken)
                 try:
@@ -583,8 +583,8 @@ def test_memory_of_old_contractions_is_given_back() -> None:
 def test_a_seen_call_is_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
     a = np.ones((4, 4))
     es.einsum("ij,jk->ik", a, a)
-    monkeypatch.setattr(einstan.einsum_calls, "read", None)
-    monkeypatch.setattr(einstan.einsum_calls, "contraction", None)
+    monkeypatch.setattr(einstan.contractions.calls, "read", None)
+    monkeypatch.setattr(einstan.contractions.calls, "contraction", None)
     assert (es.einsum("ij,jk->ik", a, a) == 4).all()
 
 

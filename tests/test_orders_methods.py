@@ -16,16 +16,16 @@ import opt_einsum
 import pytest
 
 import einstan as es
-from einstan import methods
-from einstan.deadline import OutOfTime, within
 from einstan.dims import Dim
 from einstan.errors import EinstanError, MissingBackendError
 from einstan.ir import einsum, input_
 from einstan.memory import read_bytes
-from einstan.methods import METHODS, Order, check_path, installed, linear, linear_path, pairwise, search, settled
-from einstan.network import Network
 from einstan.order import along
-from einstan.refine import refined
+from einstan.orders import methods
+from einstan.orders.deadline import OutOfTime, within
+from einstan.orders.methods import METHODS, Order, check_path, installed, linear, linear_path, pairwise, search, settled
+from einstan.orders.network import Network
+from einstan.orders.refine import refined
 from einstan.testing import evaluate
 
 ROOT = Path(__file__).parent.parent
@@ -266,7 +266,7 @@ def test_an_interrupt_ends_the_search_too() -> None:
     """In a process of its own, which is sent the signal once the search runs."""
     code = """
 import os, signal, threading, time
-from einstan.deadline import within
+from einstan.orders.deadline import within
 started = threading.Event()
 def forever():
     started.set()

@@ -9,7 +9,7 @@ from itertools import pairwise
 import opt_einsum
 import pytest
 
-from einstan.path_info import PathInfo, path_info
+from einstan.contractions.path_info import PathInfo, path_info
 
 ATTRIBUTES = [
     "contraction_list",

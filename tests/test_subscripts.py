@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import einstan as es
-from einstan.subscripts import Lists, any_hashable, read, small_integer, split
+from einstan.contractions.subscripts import Lists, any_hashable, read, small_integer, split
 
 SHAPES = {"i": 2, "j": 3, "k": 5, "l": 7}
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from ..dims import Env
 from ..ir import Add, Call, Einsum, Input, Node
-from ..methods import Optimize, Order
 from ..order import associate
+from ..orders.methods import Optimize, Order
 from .blocks import take_blocks
 from .calls import lower_call
 from .dtypes import DType, Promotion, promote

@@ -11,7 +11,7 @@ from .chart import drawn, stacked
 from .svg import Picture
 
 if TYPE_CHECKING:
-    from ..order_table import OrderRow, OrderTable
+    from ..orders.table import OrderRow, OrderTable
 
 WIDEST: Final = 76  # characters of a formula, a title, a path
 LEFT, RIGHT = 'style="text-align:left"', 'style="text-align:right"'

@@ -15,7 +15,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Final, TypeVar
 
-from .collector import paused
+from ..collector import paused
 
 T = TypeVar("T")
 ATTEMPTS: Final = 50  # what has not ended after so many, C code or code that catches everything, is left to itself

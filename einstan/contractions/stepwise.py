@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array
+from ..arrays import Array
+from .calls import HALVES, SINGLE, Options, Signature, cast, check_shape, common, general, prepared, put
 from .contraction import Method
-from .einsum_calls import HALVES, SINGLE, Options, Signature, cast, check_shape, common, general, prepared, put
 from .path_info import Step, taken
 from .subscripts import Form
 

@@ -11,8 +11,8 @@ from operator import itemgetter
 from string import ascii_letters
 from typing import Any, Final
 
-from .errors import EinstanError
-from .methods import Linear, linear_path
+from ..errors import EinstanError
+from ..orders.methods import Linear, linear_path
 from .path_info import PathInfo, numbered, path_info
 from .subscripts import FIRST_LETTER, ArrayShape, Form, Subscripts, read
 

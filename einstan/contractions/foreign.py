@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .errors import MissingBackendError
+from ..errors import MissingBackendError
 
 LIBRARIES: Final = frozenset(
     "aesara autograd cupy dask jax jaxlib mars mlx ndonnx paddle pytensor sparse tensorflow theano torch".split()

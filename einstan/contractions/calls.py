@@ -1,4 +1,4 @@
-"""einsum_calls: what one call of einsum computes, found by its subscripts, shapes, dtypes and options, and kept.
+"""calls: what one call of einsum computes, found by its subscripts, shapes, dtypes and options, and kept.
 
 Laws: everything is checked before anything is computed; a result is fresh, or, for one operand of which nothing is
 summed, a view of it; `out` may overlap the operands. What only numpy can do (object, longdouble and other dtypes,
@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 
-from .arrays import Array, DType
+from ..arrays import Array, DType
+from ..errors import EinstanError, EinstanShapeError, EinstanTypeError
+from ..orders.methods import check_path, linear_path
 from .contraction import KEPT, Method, Path, contraction
-from .errors import EinstanError, EinstanShapeError, EinstanTypeError
-from .methods import check_path, linear_path
 from .numpy_paths import NUMPY_ORDERS, numpy_path
 from .subscripts import NUMPY_LABELS, ArrayShape, Form, Labels, Subscripts, read
 

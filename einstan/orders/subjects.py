@@ -12,23 +12,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import NOMINAL_SIZE, check_sizes, letter, nominal, nominal_env
-from .collector import paused
-from .compiling import Options
-from .contraction import inputs
-from .dims import Env
-from .errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError, EinstanTypeError
-from .expr import Expr
-from .ir import Node
-from .kernel import Kernel, Spec, bound
+from ..arrays import NOMINAL_SIZE, check_sizes, letter, nominal, nominal_env
+from ..collector import paused
+from ..compiling import Options
+from ..contractions.contraction import inputs
+from ..contractions.subscripts import Subscripts, in_text, lengths, read
+from ..dims import Env
+from ..errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError, EinstanTypeError
+from ..expr import Expr
+from ..ir import Node
+from ..kernel import Kernel, Spec, bound
+from ..order import along, as_written, associate, reduced
+from ..plan import Plan, plan
+from ..plan.dtypes import kept, promote
+from ..programs import Derived, Program
+from ..request import Term, Tree, terms
+from ..running import Bound
 from .methods import Linear, Order, linear_path, pairwise
-from .order import along, as_written, associate, reduced
-from .plan import Plan, plan
-from .plan.dtypes import kept, promote
-from .programs import Derived, Program
-from .request import Term, Tree, terms
-from .running import Bound
-from .subscripts import Subscripts, in_text, lengths, read
 
 DType = np.dtype[Any]
 Sizes = Mapping[str, Any] | Sequence[Any]
@@ -109,7 +109,7 @@ def subject_of(
     dtype: DType,
     functions: Mapping[str, Any] | None,
 ) -> Subject:
-    """What `contraction_orders.compare` is asked about. Raises EinstanError for what has no order."""
+    """What `comparison.compare` is asked about. Raises EinstanError for what has no order."""
     if isinstance(what, str):
         if of is not None or wrt is not None:
             raise EinstanNameError("A contraction has no names.", "Give a Program to compare names or gradients of it.")

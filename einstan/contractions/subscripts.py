@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, NamedTuple
 
-from .errors import EinstanError, EinstanIndexError, EinstanShapeError, EinstanSyntaxError, EinstanTypeError, Span
+from ..errors import EinstanError, EinstanIndexError, EinstanShapeError, EinstanSyntaxError, EinstanTypeError, Span
 
 Labels = tuple[int, ...]
 ArrayShape = tuple[int, ...]

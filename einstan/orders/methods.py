@@ -18,8 +18,8 @@ from itertools import count
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
+from ..errors import EinstanError, MissingBackendError
 from .deadline import OutOfTime, within
-from .errors import EinstanError, MissingBackendError
 from .network import BUDGET, Labels, Network, Pairs, bits, components, connected_pairs, dynamic, neighbours
 from .refine import refined
 

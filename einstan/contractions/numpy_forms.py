@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..errors import EinstanError, EinstanTypeError
+from ..orders.methods import settled, steps_of
+from .calls import Limited, asked, general, path_of, plain, quick
 from .contraction import KEPT, Method
-from .einsum_calls import Limited, asked, general, path_of, plain, quick
-from .errors import EinstanError, EinstanTypeError
-from .methods import settled, steps_of
 from .opt_einsum_paths import characters
 from .path_info import path_info
 from .subscripts import Form, Lists, Subscripts, read, small_integer, split

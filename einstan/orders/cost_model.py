@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from .backends.numpy import COMPARISONS, OPS, PRIMITIVES
-from .plan import Plan, Step
-from .plan.dtypes import HALF, SINGLE, physical
+from ..backends.numpy import COMPARISONS, OPS, PRIMITIVES
+from ..plan import Plan, Step
+from ..plan.dtypes import HALF, SINGLE, physical
 
 DType = np.dtype[Any]
 

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .arrays import Array, DType
-from .einsum_calls import SIGNATURE, Options, Signature, asked, common, plain
-from .errors import EinstanError, EinstanShapeError
+from ..arrays import Array, DType
+from ..errors import EinstanError, EinstanShapeError
+from .calls import SIGNATURE, Options, Signature, asked, common, plain
 from .foreign import check_backend
 from .path_info import Numbered, PathInfo, Step, numbered
 from .stepwise import Steps, computed

@@ -1,4 +1,4 @@
-"""contraction_orders: the orders that methods find, side by side: flops, bytes, memory, predicted and measured time.
+"""comparison: the orders that methods find, side by side: flops, bytes, memory, predicted and measured time.
 
 Laws: a row's numbers are those of the plan that a kernel of that order runs; equal orders are run once and have one
 time; nothing is run that needs more memory than the limit, or that is predicted to take long; a search that does not
@@ -18,19 +18,19 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .arrays import MAX_RANK
+from ..arrays import MAX_RANK
+from ..contractions.opt_einsum_paths import lettered
+from ..contractions.path_info import PathInfo, path_info
+from ..dims import Env
+from ..errors import EinstanError, EinstanShapeError
+from ..ir import Einsum, Node, toposort
+from ..memory import entries, read_bytes, usable
+from ..plan import Plan, Step, Value
+from ..running import Bound
 from .cost_model import Machine, this_machine
-from .dims import Env
-from .errors import EinstanError, EinstanShapeError
-from .ir import Einsum, Node, toposort
-from .memory import entries, read_bytes, usable
 from .methods import METHODS, Linear, Optimize, Order, installed, is_path, linear_path, method_of
-from .opt_einsum_paths import lettered
-from .order_table import Alone, OrderRow, OrderStep, OrderTable, Products
-from .path_info import PathInfo, path_info
-from .plan import Plan, Step, Value
-from .running import Bound
 from .subjects import Sizes, Subject, subject_of
+from .table import Alone, OrderRow, OrderStep, OrderTable, Products
 
 Progress = Callable[[int, int, str], None]  # (steps done, of how many, what is done next)
 Tell = Callable[[str], None]

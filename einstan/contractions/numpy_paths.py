@@ -13,7 +13,7 @@ from itertools import combinations
 from math import prod
 from typing import Final, NamedTuple
 
-from .methods import Linear, linear_path
+from ..orders.methods import Linear, linear_path
 from .subscripts import Subscripts
 
 Term = frozenset[int]
@@ -50,7 +50,7 @@ def numpy_path(s: Subscripts, method: str, limit: int | None = None) -> Linear:
     """numpy's path by "greedy" or "optimal"; `limit` is that of its memory argument, else the entries of the largest
     operand or of the result.
 
-    >>> from einstan.subscripts import read
+    >>> from einstan.contractions.subscripts import read
     >>> numpy_path(read("ij,jk,kl->il", [(2, 2), (2, 5), (5, 2)]), "greedy")
     [(1, 2), (0, 1)]
     """

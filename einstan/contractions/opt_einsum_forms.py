@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import Array
-from .einsum_calls import asked, general, plain, quick
-from .errors import EinstanError, EinstanShapeError
-from .expr import Expr
+from ..arrays import Array
+from ..errors import EinstanError, EinstanShapeError
+from ..expr import Expr
+from ..orders.methods import settled
+from ..programs import Derived, Program
+from .calls import asked, general, plain, quick
 from .foreign import check_backend
-from .methods import settled
 from .opt_einsum_paths import planned
-from .programs import Derived, Program
 from .reusable import ContractExpression
 from .stepwise import Steps
 from .subscripts import ArrayShape, any_hashable, lengths, split
@@ -91,7 +91,7 @@ def contract_path(
     makes of it, with flops, bytes and seconds. `of` and `wrt` are names: the last name of a program if nothing is
     said, with `wrt` a scalar and all its gradients. `sizes` are by axis letter, 128 for others; `memory_limit` is in
     bytes then, or a text such as "1GB". `measure=False` runs nothing. There are `dtype`, `functions`, `progress` and
-    `seconds` (for each search) too, as `contraction_orders.compare` has them.
+    `seconds` (for each search) too, as `orders.comparison.compare` has them.
 
     Raises EinstanErrors: for labels and shapes as contract does, for a method, a name or a letter that there is not.
 
@@ -117,7 +117,7 @@ def contract_path(
     1600
     """
     if isinstance(subscripts, Expr | Program | Derived):
-        from .contraction_orders import compare
+        from ..orders.comparison import compare
 
         compared |= {"optimize": "all" if optimize is True else optimize, "memory_limit": memory_limit}
         return compare(subscripts, *operands, **compared)

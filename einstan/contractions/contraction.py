@@ -18,19 +18,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arrays import MAX_RANK, Array, DType
-from .collector import paused
-from .dims import Dim
-from .emit import emit
-from .errors import EinstanError
-from .ir import Einsum, Labels, Node, einsum, input_
-from .memory import check_memory
-from .methods import check_path
-from .order import as_written, associate
-from .placing import ALONE, direct
-from .plan import Plan, plan
-from .plan.dtypes import kept
-from .running import OWN_ERRSTATE, Bound, quiet_context
+from ..arrays import MAX_RANK, Array, DType
+from ..collector import paused
+from ..dims import Dim
+from ..emit import emit
+from ..errors import EinstanError
+from ..ir import Einsum, Labels, Node, einsum, input_
+from ..memory import check_memory
+from ..order import as_written, associate
+from ..orders.methods import check_path
+from ..placing import ALONE, direct
+from ..plan import Plan, plan
+from ..plan.dtypes import kept
+from ..running import OWN_ERRSTATE, Bound, quiet_context
 from .subscripts import ArrayShape
 
 Path = tuple[tuple[int, ...], ...]  # opt_einsum's: places in a list that shrinks; the products go to its end

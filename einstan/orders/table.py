@@ -1,4 +1,4 @@
-"""order_table: what a comparison of contraction orders found: a row for each method, and the table of them."""
+"""table: what a comparison of contraction orders found: a row for each method, and the table of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from ..contractions.path_info import PathInfo
+from ..show import order_table as shown
+from ..show.svg import Picture
 from .methods import Linear
-from .path_info import PathInfo
-from .show import order_table as shown
-from .show.svg import Picture
 
 
 @dataclass(frozen=True, slots=True)
