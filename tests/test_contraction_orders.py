@@ -501,3 +501,9 @@ def test_the_bar_is_drawn_on_one_line_and_cleared(
         assert "\n" not in drawn
         assert after == "" if status == 0 else after.startswith("error: ")
         assert ("██████░" in drawn and "1/4 dp" in drawn) == (status == 0)
+
+
+def test_two_functions_of_one_name_have_a_row_each() -> None:
+    methods = [lambda *_: [(0, 1), (0, 1)], lambda *_: [(1, 2), (0, 1)]]
+    found = compare("ij,jk,kl->il", sizes={"i": 2, "j": 3, "k": 5, "l": 7}, optimize=methods, measure=False)
+    assert [row.path for row in found.rows] == [[(0, 1), (0, 1)], [(1, 2), (0, 1)]]

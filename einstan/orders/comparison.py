@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 from math import isfinite, prod
 from operator import itemgetter
 from statistics import median
@@ -133,9 +133,17 @@ def methods_of(optimize: Any) -> dict[str, Optimize]:
         found = [steps] if steps and all(map(is_step, steps)) else given
     if not found:
         raise EinstanError("No method is named.", 'Write optimize="all", or names of methods.')
+    rows: dict[str, Optimize] = {}
     for method in found:
         method_of(method)
-    return {called(method): method for method in found}
+        rows[distinct(called(method), method, rows)] = method
+    return rows
+
+
+def distinct(name: str, method: Optimize, rows: Mapping[str, Optimize]) -> str:
+    """The name, with a number where another method has it: two functions without a name of their own."""
+    names = chain([name], (f"{name} {n}" for n in count(2)))
+    return next(x for x in names if x not in rows or rows[x] == method)
 
 
 def is_step(x: Any) -> bool:
