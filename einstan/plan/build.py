@@ -61,9 +61,27 @@ class Builder:
     ) -> Value:
         """A step into `target` or a new value, which is constant where all arguments are."""
         if target is None:
-            constant = all(not isinstance(a, Value) or a.storage.kind == "constant" for a in args)
-            target = self.value(shape, dtype, "constant" if constant else "work")
+            target = self.value(shape, dtype, "constant" if is_constant(args) else "work")
         return self.step(op, args, target, params, note, flops)
+
+    def merged(
+        self,
+        op: str,
+        args: Sequence[Arg | Fraction],
+        shape: Sequence[int],
+        flat: Sequence[int],
+        dtype: DType,
+        note: Note,
+        flops: int,
+    ) -> Value:
+        """A step into a new value of `shape`, written through a view of the shape `flat`: later steps may overwrite
+        it where it stands, which they do not through views."""
+        shape, flat = tuple(shape), tuple(flat)
+        if shape == flat or is_constant(args):
+            return self.reshape(self.compute(op, args, flat, dtype, None, (), note, flops), shape)
+        whole = self.value(shape, dtype)
+        self.step(op, args, self.reshape(whole, flat), (), note, flops)
+        return whole
 
     def once(
         self,
@@ -169,6 +187,11 @@ class Builder:
             found[label] = distinct(base or LETTERS[label % len(LETTERS)], taken)
             taken.add(found[label])
         return found
+
+
+def is_constant(args: Sequence[Arg | Fraction]) -> bool:
+    """Whether what is computed of these is the same in every call."""
+    return all(not isinstance(a, Value) or a.storage.kind == "constant" for a in args)
 
 
 def distinct(letter: str, taken: set[str]) -> str:
