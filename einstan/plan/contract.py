@@ -9,6 +9,7 @@ Letters: b batch labels (in both terms and the output), k summed ones, m and n t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -39,6 +40,7 @@ class Job:
     target: Value | None
     dims: dict[int, Dim]
     factor: Number = 1
+    copied_after: Callable[[Labels], int] = lambda order: 0  # entries that users copy if the result lies in this order
 
     @property
     def dot(self) -> str:
@@ -245,7 +247,7 @@ def matrices(job: Job, left: Term, right: Term) -> Term:
     batch = tuple(x for x in job.out if x in here and x in there)
     m = tuple(x for x in left.labels if x not in there)
     n = tuple(x for x in right.labels if x not in here)
-    if job.out == batch + n + m and m + n != n + m:
+    if swapped(job, batch, m, n):
         left, right, m, n = right, left, n, m
     k = summed_order(left, right, job.out)
     if not batch and not n and (found := beside(job, left, right, k)) is not None:
@@ -266,6 +268,14 @@ def matrices(job: Job, left: Term, right: Term) -> Term:
     job.build.compute(op, args, flat, job.dtype, out, (), note, flops)
     assert job.target is not None
     return Term(job.target, job.out)
+
+
+def swapped(job: Job, batch: Labels, m: Labels, n: Labels) -> bool:
+    """Whether [b,n,m] is asked for, or lies better for what comes next."""
+    if not m or not n or job.target is not None:
+        return job.out == batch + n + m != batch + m + n
+    first, second = (job.copied_after(batch + order) for order in (m + n, n + m))
+    return second < first or (second == first and job.out == batch + n + m)
 
 
 def beside(job: Job, t: Term, vector: Term, k: Labels) -> Term | None:

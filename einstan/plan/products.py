@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 from ..ir import Einsum, Node
-from .contract import Job, Labels, Term, contract
+from .contract import Job, Labels, Term, adjacent, contract, in_order
 from .shown import Lowering, Shown, solid
 from .values import Number, Value, over, ratio
 
@@ -87,11 +88,54 @@ def contracted(low: Lowering, e: Einsum) -> Shown:
     if found is None:
         sizes = {label: low.facts.size(d) for label, d in dims.items()}
         target = low.target(e) if out == e.out else None
-        job = Job(low.build, out, sizes, low.facts.computed(e), target, dims, factor)
+        copies = partial(copied_after, low, e)
+        job = Job(low.build, out, sizes, low.facts.computed(e), target, dims, factor, copies)
         value, labels = contract(job, terms)
         found = low.products[key] = Term(value, tuple([number[x] for x in labels]))
     place = {n: axis for axis, n in enumerate(found.labels)}
     return Shown(found.value, tuple([place[number[x]] if x in carried else None for x in e.out]))
+
+
+# ---------------------------------------------------------------- in which order a product lies
+
+
+def copied_after(low: Lowering, e: Einsum, order: Labels) -> int:
+    """How many entries the products with e copy if its axes lie in this order; transposes are looked through."""
+    total, waiting = 0, [(e, tuple([e.out.index(label) for label in order]))]
+    while waiting:
+        node, axes = waiting.pop()
+        for user in dict.fromkeys(low.facts.users[node]):
+            if not isinstance(user, Einsum):
+                continue
+            for k in [k for k, o in enumerate(user.operands) if o is node]:
+                own = tuple([user.labels[k][a] for a in axes])
+                if user.is_pattern and len(set(own)) == len(own) == user.rank:
+                    waiting.append((user, tuple([user.out.index(label) for label in own])))
+                elif len(user.operands) == 2:
+                    total += copied_for(low, user, k, own)
+    return total
+
+
+def copied_for(low: Lowering, user: Einsum, k: int, own: Labels) -> int:
+    """The entries of operand k or of the other that this product copies if operand k lies in the order `own`."""
+    other = user.operands[1 - k]
+    theirs = lying(low, other, user.labels[1 - k])
+    summed = tuple([x for x in own if x in theirs and x not in user.out])
+    alone = tuple([x for x in own if x not in theirs])
+    if not summed:
+        return 0
+    if not (adjacent(summed, own) and adjacent(alone, own)):
+        return low.facts.count(user.operands[k])
+    fits = other not in low.shown or adjacent(summed, theirs) or not adjacent(in_order(summed, theirs), theirs)
+    return 0 if fits else min(low.facts.count(o) for o in user.operands)
+
+
+def lying(low: Lowering, node: Node, labels: Labels) -> Labels:
+    """The labels of a node in the order in which its array lies, as far as that is known."""
+    s = low.shown.get(node)
+    if s is None or not isinstance(s.value, Value) or s.is_diagonal:
+        return labels
+    return tuple([labels[s.axes.index(a)] for a in range(len(s.value.shape))])
 
 
 def canonical(terms: list[Term]) -> dict[int, int]:
