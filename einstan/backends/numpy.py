@@ -3,6 +3,9 @@
 A text names its arguments {0}, {1}, .., its parameters {p0}, .., its result {out}. A helper is the text of a function
 that the generated source holds when it is used; it may read its arguments only before it writes `out`, if its row is
 `in_place`. Nothing here is imported by generated source, which needs numpy alone.
+
+A row tells what its text takes for a while beside its arguments and `out`, so that a plan knows its peak: what numpy
+itself needs to cast and to buffer is of a fixed size and not counted.
 """
 
 from __future__ import annotations
@@ -11,16 +14,29 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Scratch(NamedTuple):
+    """What an operation allocates for a while: `whole` arrays like its first argument, `flags` arrays of bools of that
+    shape, `rows` arrays like it without the axes that are reduced."""
+
+    whole: int = 0
+    flags: int = 0
+    rows: int = 0
+
+
+NOTHING = Scratch()
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One row: the text of the call; whether `out` may be an argument; the helper that it needs."""
+    """One row: the text of the call; whether `out` may be an argument; the helper that it needs; what that takes."""
 
     text: str
     in_place: bool = False
     helper: str = ""
+    scratch: Scratch = NOTHING
 
 
 def ufunc(name: str, arity: int = 1) -> Op:
@@ -28,9 +44,11 @@ def ufunc(name: str, arity: int = 1) -> Op:
     return Op(f"np.{name}({', '.join(f'{{{n}}}' for n in range(arity))}, out={{out}})", in_place=True)
 
 
-def helper(name: str, text: str, arity: int = 1, params: int = 0, in_place: bool = False) -> Op:
+def helper(
+    name: str, text: str, arity: int = 1, params: int = 0, in_place: bool = False, scratch: Scratch = NOTHING
+) -> Op:
     args = [f"{{{n}}}" for n in range(arity)] + [f"{{p{n}}}" for n in range(params)]
-    return Op(f"{name}({', '.join(args)}, {{out}})", in_place, text)
+    return Op(f"{name}({', '.join(args)}, {{out}})", in_place, text, scratch)
 
 
 SIGMOID = '''
@@ -54,43 +72,52 @@ def softplus(x, out):
 ERF = '''
 def erf(x, out):
     """The error function, entry by entry: numpy has none."""
-    np.copyto(out, np.frompyfunc(math.erf, 1, 1)(x), casting="unsafe")
+    flags, access = ["buffered", "external_loop", "zerosize_ok"], [["readonly"], ["writeonly"]]
+    for a, b in np.nditer([x, out], flags, access, ["d", "d"], casting="same_kind", buffersize=1024):
+        b[:] = [math.erf(t) for t in a.tolist()]
 '''
 ERFC = '''
 def erfc(x, out):
     """1 - erf(x), entry by entry, to full precision where that is small."""
-    np.copyto(out, np.frompyfunc(math.erfc, 1, 1)(x), casting="unsafe")
+    flags, access = ["buffered", "external_loop", "zerosize_ok"], [["readonly"], ["writeonly"]]
+    for a, b in np.nditer([x, out], flags, access, ["d", "d"], casting="same_kind", buffersize=1024):
+        b[:] = [math.erfc(t) for t in a.tolist()]
 '''
 LOGCOSH = '''
 def logcosh(x, out):
     """log(cosh(x)): by squares near 0, as |x| - log(2) and a rest beyond."""
-    size = np.abs(x)
-    near = np.log1p(2 * np.sinh(x / 2) ** 2)
-    np.copyto(out, np.where(size < 1, near, size + np.log1p(np.expm1(-2 * size) / 2)))
+    size, far = np.abs(x), np.empty_like(out)
+    np.multiply(size, -2, out=far)
+    np.expm1(far, out=far)
+    np.log1p(np.divide(far, 2, out=far), out=far)
+    np.add(far, size, out=far)
+    np.sinh(np.divide(x, 2, out=out), out=out)
+    np.multiply(np.square(out, out=out), 2, out=out)
+    np.log1p(out, out=out)
+    np.copyto(out, far, where=size >= 1)
 '''
 NATURAL = '''
 def natural_power(x, n, out):
-    """x^n for n >= 1 by repeated squaring."""
-    square, result = x, None
-    while n:
-        if n & 1:
-            result = square if result is None else result * square
-        n >>= 1
-        if n:
-            square = square * square
-    np.copyto(out, result)
+    """x^n for n >= 2 by repeated squaring."""
+    np.multiply(x, x, out=out)
+    for bit in bin(n)[3:-1]:
+        if bit == "1":
+            np.multiply(out, x, out=out)
+        np.multiply(out, out, out=out)
+    if n & 1:
+        np.multiply(out, x, out=out)
 '''
 NEGATIVE = '''
 def negative_power(x, n, out):
-    """x^-n for n >= 1: the reciprocal of repeated squares."""
-    square, result = x, None
-    while n:
-        if n & 1:
-            result = square if result is None else result * square
-        n >>= 1
-        if n:
-            square = square * square
-    np.divide(1, result, out=out)
+    """x^-n for n >= 2: the reciprocal of repeated squares."""
+    np.multiply(x, x, out=out)
+    for bit in bin(n)[3:-1]:
+        if bit == "1":
+            np.multiply(out, x, out=out)
+        np.multiply(out, out, out=out)
+    if n & 1:
+        np.multiply(out, x, out=out)
+    np.divide(1, out, out=out)
 '''
 RSQRT = '''
 def reciprocal_root(x, out):
@@ -112,7 +139,8 @@ def logsumexp(x, axis, out):
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     top[~np.isfinite(top)] = 0
     most = x == top
-    terms = np.exp(x - top)
+    terms = x - top
+    np.exp(terms, out=terms)
     np.copyto(terms, 0, where=most)
     np.add.reduce(terms, axis=axis, out=out)
     np.add(out, np.add.reduce(most, axis=axis, dtype=out.dtype) - 1, out=out)
@@ -125,7 +153,7 @@ def norm(x, axis, out):
     top = np.maximum.reduce(np.abs(x), axis=axis, keepdims=True, initial=0)
     scale = np.where((top == 0) | np.isinf(top), 1, top).astype(x.dtype)
     part = x / scale
-    np.add.reduce(part * part, axis=axis, out=out)
+    np.add.reduce(np.square(part, out=part), axis=axis, out=out)
     np.sqrt(out, out=out)
     np.multiply(out, scale.reshape(out.shape), out=out)
 '''
@@ -166,14 +194,14 @@ PRIMITIVES: dict[str, Op] = {
     "abs": ufunc("abs"),
     "sign": ufunc("sign"),
     "sigmoid": helper("sigmoid", SIGMOID, in_place=True),
-    "softplus": helper("softplus", SOFTPLUS, in_place=True),
+    "softplus": helper("softplus", SOFTPLUS, in_place=True, scratch=Scratch(1)),
     "erf": helper("erf", ERF, in_place=True),
     "relu": Op("np.maximum({0}, 0, out={out})", in_place=True),
     "step": Op("np.greater({0}, 0, out={out})", in_place=True),
     "pow": Op("np.power({0}, {p0}, out={out})", in_place=True),
     "power": ufunc("power", 2),
     "logaddexp": ufunc("logaddexp", 2),
-    "logcosh": helper("logcosh", LOGCOSH, in_place=True),
+    "logcosh": helper("logcosh", LOGCOSH, in_place=True, scratch=Scratch(2, 1)),
     "erfc": helper("erfc", ERFC, in_place=True),
     "max": ufunc("maximum", 2),
     "min": ufunc("minimum", 2),
@@ -186,11 +214,11 @@ PRIMITIVES: dict[str, Op] = {
     "amax": Op("np.maximum.reduce({0}, axis={p0}, out={out})"),
     "amin": Op("np.minimum.reduce({0}, axis={p0}, out={out})"),
     "prod": Op("np.multiply.reduce({0}, axis={p0}, out={out})"),
-    "logsumexp": helper("logsumexp", LOGSUMEXP, params=1),
-    "norm": helper("norm", NORM, params=1),
-    "softmax": helper("softmax", SOFTMAX, params=1, in_place=True),
-    "log_softmax": helper("log_softmax", LOG_SOFTMAX, params=1, in_place=True),
-    "unit": helper("unit", UNIT, params=1, in_place=True),
+    "logsumexp": helper("logsumexp", LOGSUMEXP, params=1, scratch=Scratch(1, 1, 2)),
+    "norm": helper("norm", NORM, params=1, scratch=Scratch(1, 0, 3)),
+    "softmax": helper("softmax", SOFTMAX, params=1, in_place=True, scratch=Scratch(0, 0, 2)),
+    "log_softmax": helper("log_softmax", LOG_SOFTMAX, params=1, in_place=True, scratch=Scratch(1, 1, 3)),
+    "unit": helper("unit", UNIT, params=1, in_place=True, scratch=Scratch(1, 0, 2)),
     "concat": Op("np.copyto({out}, {0})"),  # each part; the planner writes most parts in place
     "part": Op("np.copyto({out}, {0})"),  # a view; copied only as a result
 }
@@ -202,8 +230,8 @@ STRUCTURE: dict[str, Op] = {
     "sqrt": ufunc("sqrt"),
     "reciprocal": Op("np.divide(1, {0}, out={out})", in_place=True),
     "reciprocal_root": helper("reciprocal_root", RSQRT, in_place=True),
-    "natural_power": helper("natural_power", NATURAL, params=1, in_place=True),
-    "negative_power": helper("negative_power", NEGATIVE, params=1, in_place=True),
+    "natural_power": helper("natural_power", NATURAL, params=1),
+    "negative_power": helper("negative_power", NEGATIVE, params=1),
     "dot": Op("np.dot({0}, {1}, out={out})"),
     "matmul": Op("np.matmul({0}, {1}, out={out})"),
     "sum": Op("np.add.reduce({0}, axis={p0}, out={out})"),

@@ -18,6 +18,7 @@ from .dtypes import DType, Promotion, promote
 from .facts import Facts
 from .memory import arrange
 from .products import lower_einsum
+from .scratch import scratch
 from .shown import Lowering, Shown
 from .sums import lower_add
 from .values import VIEWS, Arg, Place, Plan, Step, Value
@@ -49,6 +50,7 @@ def plan(
     computed = [s for s in steps if not s.is_view]
     constants = {s.out.storage for s in computed if s.out.storage.kind == "constant"}
     kept = [*constants, *low.results.values()]
+    copies = sum(low.results[root].nbytes for root in facts.roots) - sum(v.nbytes for v in low.results.values())
     return Plan(
         inputs={name: low.inputs[name] for name in dtypes if name in low.inputs},
         results=tuple(low.results[root] for root in facts.roots),
@@ -58,7 +60,7 @@ def plan(
         arena=arena,
         flops=sum(s.flops for s in computed),
         bytes=sum(s.bytes for s in computed),
-        peak_bytes=arena + sum(v.nbytes for v in kept),
+        peak_bytes=arena + sum(v.nbytes for v in kept) + max(scratch(steps), copies),
         largest=max(computed, key=lambda s: s.out.nbytes, default=None),
     )
 
