@@ -56,7 +56,7 @@ FLOORS = [
         "rules",
         "facts",
         "testing",
-        "order",
+        "order.*",
         "bind",
         "orders.table",
         "contractions.numpy_paths",

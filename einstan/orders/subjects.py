@@ -34,6 +34,7 @@ DType = np.dtype[Any]
 Sizes = Mapping[str, Any] | Sequence[Any]
 
 POWERS: Final = {2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹"}
+AS_ORDERED: Final = "naive"  # leaves products of two as they are
 FIRST_INPUT: Final = ord("A")
 GIVE: Final = 'Write sizes={"i": 5}, or a shape for each operand: sizes=[(2, 3), (3, 4)].'
 
@@ -87,7 +88,7 @@ class Subject:
         dtypes = dict.fromkeys(self.spec.names, self.dtype)
         promotion = promote if self.subscripts is None else kept  # as kernels have it, and as einsum has it
         with paused():
-            return plan(nodes, self.env, dtypes, hints=self.spec.inputs, promotion=promotion)
+            return plan(nodes, self.env, dtypes, AS_ORDERED, self.spec.inputs, promotion=promotion)
 
     def bound(self, found: Plan) -> Bound:
         """The plan, ready to be called with arrays in the order of the inputs."""

@@ -1,0 +1,170 @@
+"""book: the products of a graph as they are made now, and what changes when one is made in another way.
+
+A product keeps its node as its name while the way in which it is made changes: of two factors, or the sum of one. Laws:
+every way that is entered has the node's value; what nothing uses any longer is forgotten; `built` gives nodes that are
+made so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from math import prod
+from typing import NamedTuple
+
+from ..dims import Dim, Env
+from ..ir import Einsum, Labels, Node, einsum, pattern, rebuild, toposort
+from .unique import Factor, Key, canonical
+
+
+class Way(NamedTuple):
+    """How a product is made: of which factors, and the labels of its axes. Of one factor that has them all, it is that
+    factor, transposed."""
+
+    factors: tuple[Factor, ...]
+    out: Labels
+
+    @property
+    def labels(self) -> set[int]:
+        return {label for _, own in self.factors for label in own}
+
+    @property
+    def pairs(self) -> set[tuple[Node, Node]]:
+        """The two factors, in both orders."""
+        if len(self.factors) < 2:
+            return set()
+        (a, _), (b, _) = self.factors
+        return {(a, b), (b, a)}
+
+    @property
+    def is_transposed(self) -> bool:
+        return len(self.factors) == 1 and len(self.labels) == len(self.out)
+
+
+class Book:
+    """`ways` of the products, `uses` of every node, `known` products by what they are made of, `met` those
+    that have two nodes as their factors."""
+
+    def __init__(self, roots: Sequence[Node], env: Env) -> None:
+        self.roots = roots
+        self.env = env
+        self.sizes: dict[Dim, int] = {}
+        self.volumes: dict[Node, int] = {}
+        self.ways: dict[Node, Way] = {}
+        self.known: dict[Key, tuple[Node, Labels]] = {}
+        self.met: defaultdict[Node, dict[Node, list[Node]]] = defaultdict(dict)
+        self.uses: Counter[Node] = Counter(roots)
+        for node in toposort(roots):
+            self.uses.update(node.operands)
+            if isinstance(node, Einsum) and not node.is_pattern:
+                self.enter(node, Way(node.factors, node.out))
+
+    # ------------------------------------------------------------ sizes
+
+    def size(self, d: Dim) -> int:
+        found = self.sizes.get(d)
+        if found is None:
+            found = self.sizes[d] = max(1, d.at(self.env))
+        return found
+
+    def volume(self, node: Node) -> int:
+        """How many entries a node has."""
+        found = self.volumes.get(node)
+        if found is None:
+            found = self.volumes[node] = prod([self.size(d) for d in node.shape])
+        return found
+
+    def steps(self, way: Way) -> int:
+        """How many products of entries it takes to make something in this way."""
+        sizes = {x: d for node, own in way.factors for x, d in zip(own, node.shape, strict=True)}
+        return prod([self.size(d) for d in sizes.values()])
+
+    # ------------------------------------------------------------ entries
+
+    def enter(self, node: Node, way: Way) -> None:
+        """The node is made in this way; its factors are counted by whoever calls."""
+        self.ways[node] = way
+        if not way.is_transposed:
+            key, number = canonical(way.factors, way.out)
+            self.known.setdefault(key, (node, tuple([number[x] for x in way.out])))
+        for a, b in way.pairs:
+            self.met[a].setdefault(b, []).append(node)
+
+    def strike(self, node: Node) -> Way:
+        """The node is no longer made as it was."""
+        way = self.ways.pop(node)
+        key, _ = canonical(way.factors, way.out)
+        if key in self.known and self.known[key][0] is node:
+            del self.known[key]
+        for a, b in way.pairs:
+            self.met[a][b].remove(node)
+        return way
+
+    def find(self, factors: Sequence[Factor], out: Collection[int]) -> Factor | None:
+        """The product of the factors over the labels `out`, if it is made, with the labels of its axes."""
+        key, number = canonical(factors, out)
+        found = self.known.get(key)
+        if found is None:
+            return None
+        label = {n: x for x, n in number.items()}
+        return found[0], tuple([label[n] for n in found[1]])
+
+    def made(self, factors: Sequence[Factor], out: Labels) -> Factor:
+        """The product, entered where it is new."""
+        found = self.find(factors, out)
+        if found is not None:
+            return found
+        node = einsum([o for o, _ in factors], [own for _, own in factors], out)
+        if node not in self.ways:
+            self.enter(node, Way(tuple(factors), out))
+            self.uses.update([o for o, _ in factors])
+        return node, out
+
+    def change(self, node: Node, way: Way) -> None:
+        """Make a product in another way; its new factors are in the book already."""
+        before = self.strike(node)
+        self.enter(node, way)
+        self.uses.update([o for o, _ in way.factors])
+        self.release([o for o, _ in before.factors])
+
+    def release(self, nodes: Sequence[Node]) -> None:
+        """One use less of each; what has none left goes, and what only that used."""
+        stack = list(nodes)
+        while stack:
+            node = stack.pop()
+            self.uses[node] -= 1
+            if not self.uses[node]:
+                stack += [o for o, _ in self.strike(node).factors] if node in self.ways else node.operands
+
+    # ------------------------------------------------------------ nodes again
+
+    def operands(self, node: Node) -> Sequence[Node]:
+        way = self.ways.get(node)
+        return node.operands if way is None else [o for o, _ in way.factors]
+
+    def order(self) -> Iterator[Node]:
+        """Every node that is in use, after what it is made of."""
+        done: set[Node] = set()
+        stack = [(root, False) for root in reversed(self.roots)]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                yield node
+            elif node not in done:
+                done.add(node)
+                stack.append((node, True))
+                stack += [(o, False) for o in reversed(self.operands(node)) if o not in done]
+
+    def built(self) -> list[Node]:
+        """The roots over products that are made as the book says."""
+        done: dict[Node, Node] = {}
+        for node in self.order():
+            operands = [done[o] for o in self.operands(node)]
+            way = self.ways.get(node)
+            if way is None:
+                done[node] = rebuild(node, operands)
+            elif way.is_transposed:
+                done[node] = pattern(operands[0], way.factors[0][1], way.out, {})
+            else:
+                done[node] = einsum(operands, [own for _, own in way.factors], way.out)
+        return [done[root] for root in self.roots]

@@ -1,0 +1,263 @@
+"""together: all products of a graph ordered together: what one of them computes is free for the others.
+
+A product of products may be taken in another association, also where others use the inner one: Σ_m P[n,m] (O[n,D]
+v[m,D]) is Σ_d O[n,d] (P[n,M] v[M,d]), which costs less where P v is computed anyway. Laws: the values stay; the cost
+never grows; a product whose inner ones nobody else uses stays as it is; the work is linear in the number of products.
+
+Letters: n factors, s and t sets of them as bit masks, as in `orders.network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
+from typing import Final, NamedTuple
+
+from ..dims import Env
+from ..ir import Labels, Node
+from ..orders.network import Network, bits, mask
+from .book import Book, Way
+from .nesting import lying, shared
+from .unique import Factor
+
+FACTORS: Final = 6  # of a product that is ordered anew
+NEAR: Final = 6  # nodes on each side of a product of which partners are sought
+ROUNDS: Final = 4
+PAIRS: Final = 100  # of sets of factors that are looked at, for every product of the graph
+BETTER: Final = 1 - 1e-9
+
+
+def together(roots: Sequence[Node], env: Env, limit: int | None = None) -> list[Node]:
+    """`roots`, whose products are binary, with products taken in other associations where that costs less in all.
+
+    `limit` is how many entries an intermediate should have at most.
+    """
+    book = Book(roots, env)
+    left, changes = PAIRS * len(book.ways), 0
+    for _ in range(ROUNDS):
+        before = changes
+        for top in tops(book):
+            region = written_out(book, top) if top in book.ways and left > 0 else None
+            if region is not None:
+                left -= 3 ** len(region.factors) // 2
+                changes += improve(book, top, region, limit)
+        if changes == before:
+            break
+    return book.built() if changes else list(roots)
+
+
+def tops(book: Book) -> list[Node]:
+    """Products that may be better in another association, the dearest first."""
+    found = [node for node in book.order() if node in book.ways and written_out(book, node) is not None]
+    return sorted(found, key=lambda node: -book.steps(book.ways[node]))
+
+
+# ---------------------------------------------------------------- which products are written out, and how far
+
+
+class Region(NamedTuple):
+    """A product written out: its factors, the labels of its axes, and the ways of the products that were opened for
+    it, itself among them. Labels are numbers from 0, in the order in which factors have them."""
+
+    factors: list[Factor]
+    out: Labels
+    opened: dict[Node, Way]
+
+
+def written_out(book: Book, top: Node) -> Region | None:
+    """The product over the factors of its factors, where another association of them may cost less: a factor is opened
+    that is larger than both of its own, or that hides what is a product with something on the other side."""
+    way = book.ways[top]
+    routes = partners(book, top, way)
+    fresh = count()
+    own = renamed(way, {}, fresh)
+    factors, opened = list(own.factors), {top: own}
+    while len(factors) < FACTORS:
+        able = [k for k, (node, _) in enumerate(factors) if node in routes or is_wide(book, node)]
+        if not able:
+            break
+        k = max(able, key=lambda k: book.volume(factors[k][0]))
+        node, labels = factors[k]
+        inner = renamed(book.ways[node], dict(zip(book.ways[node].out, labels, strict=True)), fresh)
+        opened.setdefault(node, inner)
+        factors[k : k + 1] = inner.factors
+    shared_ = routes or any(book.uses[node] > 1 for node in opened if node is not top)
+    if not shared_ or len(factors) < 2:
+        return None
+    return Region(factors, own.out, opened)
+
+
+def renamed(way: Way, names: dict[int, int], fresh: Iterator[int]) -> Way:
+    """The way with other labels: `names` where they are given, fresh ones elsewhere."""
+    for label in sorted(way.labels - names.keys()):
+        names[label] = next(fresh)
+    factors = tuple([(node, tuple([names[x] for x in own])) for node, own in way.factors])
+    return Way(factors, tuple([names[x] for x in way.out]))
+
+
+def is_wide(book: Book, node: Node) -> bool:
+    """Whether a product has more entries than each of its factors, or is only another view of one."""
+    way = book.ways.get(node)
+    if way is None or (len(way.factors) == 1 and not way.is_transposed):
+        return False
+    return way.is_transposed or book.volume(node) > max([book.volume(o) for o, _ in way.factors])
+
+
+def partners(book: Book, top: Node, way: Way) -> set[Node]:
+    """Products below that hide a node which somewhere else is multiplied with a node of the other side."""
+    if len(way.factors) < 2:
+        return set()
+    left, right = (below(book, node) for node, _ in way.factors)
+    hidden: set[Node] = set()
+    for a in left:
+        met = book.met.get(a)
+        for b in met.keys() & right.keys() if met else ():
+            if any(node is not top and node not in left and node not in right for node in book.met[a][b]):
+                hidden |= {*above(a, left), *above(b, right)}
+    return hidden
+
+
+def below(book: Book, top: Node) -> dict[Node, Node | None]:
+    """A node and some of those that it is a product of, each with the one above it."""
+    found: dict[Node, Node | None] = {top: None}
+    queue = [top]
+    for node in queue:
+        way = book.ways.get(node)
+        if way is not None and len(found) < NEAR:
+            fresh = [factor for factor, _ in way.factors if factor not in found]
+            found |= dict.fromkeys(fresh, node)
+            queue += fresh
+    return found
+
+
+def above(node: Node, parents: dict[Node, Node | None]) -> Iterator[Node]:
+    parent = parents[node]
+    while parent is not None:
+        yield parent
+        parent = parents[parent]
+
+
+# ---------------------------------------------------------------- the best association
+
+
+class Tree(NamedTuple):
+    """The cheapest way to the product of a set of factors: its cost, its labels as a mask; the product itself where it
+    is made anyway, else the two sets that it is made of (none: it is one factor, summed)."""
+
+    cost: float
+    labels: int
+    made: Factor | None
+    left: int = 0
+    right: int = 0
+
+
+class Problem:
+    """A region as a network, in which some products are made anyway."""
+
+    def __init__(self, book: Book, region: Region, limit: int | None) -> None:
+        self.book = book
+        self.factors, self.out, self.opened = region
+        self.gone = vanishing(book, region)
+        terms = [own for _, own in self.factors]
+        self.labels = list(dict.fromkeys(x for own in (*terms, self.out) for x in own))
+        self.bit = {x: n for n, x in enumerate(self.labels)}
+        sizes = {x: book.size(d) for node, own in self.factors for x, d in zip(own, node.shape, strict=True)}
+        self.network = Network(terms, self.out, sizes, limit)
+        self.needed = self.mask(shared(terms, self.out))
+
+    def mask(self, labels: Collection[int]) -> int:
+        return mask([self.bit[x] for x in labels])
+
+    def names(self, labels: int) -> Labels:
+        return tuple([self.labels[bit] for bit in bits(labels)])
+
+    @property
+    def old_cost(self) -> float:
+        """What is saved when the product is no longer made as it is."""
+        return sum([self.price(self.opened[node]) for node in self.gone])
+
+    def price(self, way: Way) -> float:
+        if way.is_transposed:
+            return 0.0
+        first, last = way.factors[0], way.factors[-1]
+        return self.network.cost(self.mask(first[1]), self.mask(last[1]), self.mask(way.out))
+
+    def free(self, factors: Sequence[Factor], labels: int) -> Factor | None:
+        """The product of factors over the labels, if it is made anyway."""
+        found = self.book.find(factors, self.names(labels))
+        return None if found is None or found[0] in self.gone else found
+
+    def best(self) -> dict[int, Tree]:
+        """The cheapest tree of every set of factors."""
+        best = {1 << k: self.leaf(factor) for k, factor in enumerate(self.factors)}
+        for s in range(1, 1 << len(self.factors)):
+            if s not in best:
+                best[s] = min((self.joined(best, a, s ^ a) for a in halves(s)), key=lambda tree: tree.cost)
+        return best
+
+    def leaf(self, factor: Factor) -> Tree:
+        """A factor, summed over what nothing else carries."""
+        own = self.mask(factor[1])
+        labels = own & self.needed
+        if labels == own:
+            return Tree(0.0, own, factor)
+        made = self.free([factor], labels)
+        return Tree(0.0 if made else self.network.cost(own, own, labels), labels, made)
+
+    def joined(self, best: dict[int, Tree], s: int, t: int) -> Tree:
+        left, right = best[s], best[t]
+        labels = self.network.kept(left.labels, right.labels, s | t)
+        if left.made and right.made and right.made[0] in self.book.met.get(left.made[0], ()):
+            made = self.free([left.made, right.made], labels)
+            if made is not None:
+                return Tree(0.0, labels, made)
+        cost = left.cost + right.cost + self.network.cost(left.labels, right.labels, labels)
+        return Tree(cost, labels, None, s, t)
+
+
+def halves(s: int) -> Iterator[int]:
+    """The sets with the first of s, but s itself."""
+    low = s & -s
+    rest = s ^ low
+    part = rest
+    while part:
+        part = (part - 1) & rest
+        yield low | part
+
+
+def vanishing(book: Book, region: Region) -> list[Node]:
+    """The opened products that nothing else uses."""
+    top, *_ = region.opened
+    gone, left, queue = [], dict.fromkeys(region.opened, 0), [top]
+    for node in queue:
+        gone.append(node)
+        for factor, _ in book.ways[node].factors:
+            if factor in left:
+                left[factor] += 1
+                if left[factor] == book.uses[factor]:
+                    queue.append(factor)
+    return gone
+
+
+def improve(book: Book, top: Node, region: Region, limit: int | None) -> bool:
+    """Make a product in the best way, if that costs less; whether it does."""
+    problem = Problem(book, region, limit)
+    best = problem.best()
+    whole = best[(1 << len(region.factors)) - 1]
+    if whole.cost >= problem.old_cost * BETTER:
+        return False
+    parts = (whole.made,) if whole.made else tuple([product(problem, best, s) for s in (whole.left, whole.right)])
+    book.change(top, Way(parts, region.out))
+    return True
+
+
+def product(problem: Problem, best: dict[int, Tree], s: int) -> Factor:
+    """The product of a set of factors, entered in the book."""
+    tree = best[s]
+    if tree.made is not None:
+        return tree.made
+    if not tree.left:
+        return problem.book.made([problem.factors[s.bit_length() - 1]], problem.names(tree.labels))
+    left, right = product(problem, best, tree.left), product(problem, best, tree.right)
+    place = {label: n for n, label in enumerate(problem.out)}
+    return problem.book.made([left, right], lying(left[1], right[1], problem.names(tree.labels), place))
