@@ -98,8 +98,11 @@ class Builder:
             found = self._views[key] = self.compute(op, args, shape, dtype, **more)
         return found
 
-    def ones(self, n: int, dtype: DType) -> Value:
-        return self.once(("ones", n, dtype), "ones", [], (n,), dtype, params=(n,))
+    def weights(self, n: int, c: Number, dtype: DType) -> Value:
+        """n times the number c, for sums."""
+        if c == 1:
+            return self.once(("ones", n, dtype), "ones", [], (n,), dtype, params=(n,))
+        return self.once(("weights", n, c, dtype), "fill", [scalar(c, dtype)], (n,), dtype)
 
     def cast(self, v: Value, dtype: DType) -> Value:
         if v.dtype == dtype:

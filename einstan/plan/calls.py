@@ -27,9 +27,8 @@ from .shown import (
     stretch,
     subscripted,
 )
-from .values import Exact, Name, Value, as_float, ratio
+from .values import Name, Value, as_float
 
-LINEAR = {"part": (0,), "where": (1, 2)}  # arguments that come with the multiple of the result; of concat all
 MAX_MULTIPLIED = 64  # natural powers up to here are repeated products
 LARGEST_INT = 2**63
 
@@ -46,18 +45,7 @@ def lower_call(low: Lowering, node: Node) -> Shown:
 
 def arguments(low: Lowering, y: Call) -> list[Shown]:
     """The arguments themselves, not multiples of them (but for what is linear)."""
-    linear = LINEAR.get(y.prim.name, range(len(y.operands)) if y.prim.name == "concat" else ())
-    found = []
-    for k, operand in enumerate(y.operands):
-        s = low.shown[operand]
-        c: Exact = ratio(low.factor[y] if k in linear else 1, low.factor[operand])
-        if c != 1:
-            s = Shown(
-                low.build.scaled(s.value, c, low.facts.computed(y)) if isinstance(s.value, Value) else s.value * c,
-                s.axes,
-            )
-        found.append(s)
-    return found
+    return [low.multiple(operand, c) for operand, c in zip(y.operands, low.wanted[y], strict=True)]
 
 
 # ---------------------------------------------------------------- entry by entry

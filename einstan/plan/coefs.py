@@ -2,200 +2,231 @@
 
 The IR hoists every coefficient to the front, so `-2 Einsum(X, R)` would scale every large gradient. Law: the planner
 computes `factor[node] * node` instead of `node`, and every user divides its own demand by that factor, so the roots
-keep their values. One sweep, users first and large nodes before small ones: a node whose users all demand the same
-multiple is computed as that multiple; an Einsum hands its factor to one operand, a sum to its terms (signs stay: they
-cost nothing there).
+keep their values. First, for every multiple that some end demands (a result, a term, the argument of a function), it
+is estimated what that multiple of each node below costs: few entries that many ends share are cheap. Then one sweep,
+users first: a product hands its multiple to the cheapest factor, a sum to all its terms; a node whose users all demand
+the same multiple is computed as that. Signs are those of `signs`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from math import inf
+from typing import Final, NamedTuple
 
 from ..ir import Add, Call, Einsum, Input, Node
 from .facts import Facts
+from .signs import LINEAR, place_signs, scalable
 from .values import Exact, exact, magnitude
 
-ONE: Exact = 1
-LINEAR = {"part": (0,), "where": (1, 2)}  # prims that pass a factor to these arguments
+ROUNDS: Final = 3  # of estimating how many share a multiple
+STEP: Final = 4000  # entries whose scaling takes as long as a step of numpy with none
 
 
 class Placed(NamedTuple):
-    """`factor`: the multiple of each node that is computed; `second`: another one that several users want."""
+    """`factor`: the multiple of each node that is computed; `wanted`: those that a node takes of its operands."""
 
     factor: dict[Node, Exact]
-    second: dict[Node, Exact]
+    wanted: dict[Node, Sequence[Exact]]
 
 
-Demands = dict[Node, dict[Exact, int]]  # how many users want which multiple
+class End(NamedTuple):
+    """A node of which a multiple is demanded, and the entries that are scaled if it is scaled right there."""
+
+    node: Node
+    cost: int
 
 
 def place_coefficients(facts: Facts) -> Placed:
     """The multiples of each node that are computed."""
-    waiting = dict(facts.uses)
-    demands: Demands = {node: {} for node in facts.order}
-    sweep = Sweep(facts, demands, turned_sums(facts))
+    sign = place_signs(facts)
+    found = ends(facts, sign)
+    sweep = Sweep(facts, sign, {c: flows(facts, own) for c, own in found.items()}, {node: {} for node in facts.order})
     for root in facts.roots:
-        demands[root][ONE] = 1
-        waiting[root] -= 1
-    rank = {node: (-facts.count(node), -n) for n, node in enumerate(facts.order)}
-    ready = [(rank[node], node) for node in facts.order if not waiting[node]]
-    heapify(ready)
+        sweep.demands[root][1] = None
     factor: dict[Node, Exact] = {}
-    while ready:
-        _, node = heappop(ready)
-        agreed = next(iter(demands[node])) if len(demands[node]) == 1 else ONE
-        factor[node] = agreed if agreed != 1 and scalable(node, facts) else ONE
-        for operand, demand in zip(node.operands, handed_down(node, factor[node], sweep), strict=True):
-            demands[operand][demand] = demands[operand].get(demand, 0) + 1
-            waiting[operand] -= 1
-            if not waiting[operand]:
-                heappush(ready, (rank[operand], operand))
-    return Placed(factor, seconds(demands, factor))
+    wanted: dict[Node, Sequence[Exact]] = {}
+    for node in reversed(facts.order):
+        asked = sweep.demands[node]
+        agreed = len(asked) == 1 and scalable(node, facts)
+        factor[node] = next(iter(asked)) if agreed else sign[node]
+        wanted[node] = handed_down(node, factor[node], sweep)
+        for operand, c in zip(node.operands, wanted[node], strict=True):
+            sweep.demands[operand][c] = None
+    return Placed(factor, wanted)
 
 
-def seconds(demands: Demands, factor: dict[Node, Exact]) -> dict[Node, Exact]:
-    """For each node the multiple that most users want beside the one computed, if it is more than one user."""
-    found = {}
-    for node, wanted in demands.items():
-        times, c = max(((n, c) for c, n in wanted.items() if c != factor[node]), default=(0, ONE))
-        if times > 1:
-            found[node] = c
+# ---------------------------------------------------------------- ends
+
+
+def ends(facts: Facts, sign: Mapping[Node, int]) -> dict[Exact, list[End]]:
+    """By the multiple beside the node's sign: who demands it. The terms of a sum take either sign."""
+    found: dict[Exact, list[End]] = {}
+    terms: list[tuple[Exact, End]] = []
+    for root in facts.roots:
+        noted(found, exact(sign[root]), End(root, price(root, facts)))
+    for node in facts.order:
+        if isinstance(node, Add) and len(node.operands) > 1:
+            terms += term_ends(node, facts)
+        elif not isinstance(node, Einsum):
+            for operand, c in zip(node.operands, demanded(node, 1, sign, facts), strict=True):
+                noted(found, exact(c * sign[operand]), End(operand, price(operand, facts)))
+    for size, end in terms:
+        noted(found, -size if -size in found and size not in found else size, end)
     return found
 
 
-def scalable(node: Node, facts: Facts) -> bool:
-    """Whether a multiple of the node costs no more than scaling it afterwards. Integers stay as they are."""
-    d = facts.dtype[node]
-    if d is None or d.kind not in "fc" or node in facts.number or isinstance(node, Input):
-        return False
+def noted(found: dict[Exact, list[End]], c: Exact, end: End) -> None:
+    if c != 1:
+        found.setdefault(c, []).append(end)
+
+
+def term_ends(a: Add, facts: Facts) -> Iterator[tuple[Exact, End]]:
+    """The terms of a sum; a size that all have in common may be multiplied in once, at the end."""
+    sizes = [magnitude(facts.coef(c)) for c in a.coefs]
+    alike = len(set(sizes)) == 1
+    for size, operand in zip(sizes, a.operands, strict=True):
+        if size != 1 and operand not in facts.number:
+            yield size, End(operand, price(a, facts) // len(sizes) if alike else price(operand, facts))
+
+
+def price(node: Node, facts: Facts) -> int:
+    """What scaling a node costs. A sum over an axis is a product with ones, which may be other numbers; yet those who
+    share its operand had better share the multiple."""
+    if isinstance(node, Einsum) and len(node.operands) == 1 and node.summed and node.out:
+        return STEP
+    return STEP + facts.count(node)
+
+
+def flows(facts: Facts, own: Sequence[End]) -> dict[Node, float]:
+    """For each node below the ends: what its multiple costs each of those who take it.
+
+    Bottom-up, the cost of scaling the node or, if that is less, of the factor or the terms that it hands its multiple
+    to, divided by how many share it: at first all that could, then those that did in the round before.
+    """
+    fan, through = reached(facts, own)
+    order = [node for node in facts.order if node in fan]
+    flow: dict[Node, float] = {}
+    for _ in range(ROUNDS):
+        flow = {}
+        for node in order:
+            here = price(node, facts) if is_float(node, facts) else inf
+            below = handed_cost(node, flow, facts) if node in through else inf
+            flow[node] = min(here, below) / fan.get(node, 1)
+        fan = taken(facts, own, order, through, flow)
+    return flow
+
+
+def reached(facts: Facts, own: Sequence[End]) -> tuple[dict[Node, int], set[Node]]:
+    """How many could take the multiple of each node, and the nodes that no one takes otherwise."""
+    fan: dict[Node, int] = {}
+    through: set[Node] = set()
+    for end in own:
+        fan[end.node] = fan.get(end.node, 0) + 1
+    for node in reversed(facts.order):
+        if fan.get(node) == facts.uses[node] and scalable(node, facts):
+            through.add(node)
+            for operand in passed_to(node, facts):
+                fan[operand] = fan.get(operand, 0) + 1
+    return fan, through
+
+
+def taken(
+    facts: Facts, own: Sequence[End], order: Sequence[Node], through: AbstractSet[Node], flow: Mapping[Node, float]
+) -> dict[Node, int]:
+    """How many take the multiple of each node, if everybody takes what costs least."""
+    found: dict[Node, int] = {}
+    for end in own:
+        if flow[end.node] <= end.cost:
+            found[end.node] = found.get(end.node, 0) + 1
+    for node in reversed(order):
+        if node in found and node in through and handed_cost(node, flow, facts) < price(node, facts):
+            below = passed_to(node, facts)
+            for operand in [min(below, key=flow.__getitem__)] if isinstance(node, Einsum) else below:
+                found[operand] = found.get(operand, 0) + 1
+    return found
+
+
+def handed_cost(node: Node, flow: Mapping[Node, float], facts: Facts) -> float:
+    below = [flow[o] for o in passed_to(node, facts)]
+    return min(below, default=inf) if isinstance(node, Einsum) else sum(below) if below else inf
+
+
+def passed_to(node: Node, facts: Facts) -> Sequence[Node]:
+    """The operands that may take a multiple of the node: one of them of a product, all of them of a sum."""
+    if isinstance(node, Einsum):
+        return [o for o in node.operands if node.operands.count(o) == 1 and o not in facts.number]
     if isinstance(node, Call):
-        return node.prim.name in LINEAR
-    return bool(node.operands)
+        return [node.operands[k] for k in LINEAR.get(node.prim.name, ())]
+    if all(magnitude(facts.coef(c)) == 1 for c in node.coefs) if isinstance(node, Add) else False:
+        return [o for o in node.operands if o not in facts.number]
+    return []
+
+
+def is_float(node: Node, facts: Facts) -> bool:
+    return scalable(node, facts) or (isinstance(node, Input) and facts.computed(node).kind in "fc")
+
+
+# ---------------------------------------------------------------- the sweep
 
 
 class Sweep(NamedTuple):
-    """The state: `demands` so far, and the products in which a sum is turned (see `turned_sums`)."""
+    """The state: the `sign` of each node, what its multiples cost, demands so far."""
 
     facts: Facts
-    demands: Demands
-    turned: dict[Node, int]
+    sign: Mapping[Node, int]
+    flow: Mapping[Exact, Mapping[Node, float]]
+    demands: dict[Node, dict[Exact, None]]
+
+    def cost(self, node: Node, c: Exact) -> float:
+        """Of c times the node, beside its sign."""
+        if c == 1 or node in self.facts.number or exact(c * self.sign[node]) in self.demands[node]:
+            return 0
+        if not is_float(node, self.facts):
+            return inf
+        return self.flow.get(c, {}).get(node, price(node, self.facts))
 
 
 def handed_down(node: Node, c: Exact, sweep: Sweep) -> Sequence[Exact]:
-    """What the node, computed c times, demands of each operand."""
-    if isinstance(node, Add):
-        if len(node.operands) == 1:
-            return [exact(c * sweep.facts.coef(node.coefs[0]))]
-        return [exact(magnitude(c * sweep.facts.coef(own))) for own in node.coefs]
-    result = [ONE] * len(node.operands)
-    if c == 1:
-        return result
+    """What the node, computed c times, takes of each operand."""
     if isinstance(node, Einsum):
-        return shared_out(node, c, sweep)
-    assert isinstance(node, Call)
-    for k in LINEAR.get(node.prim.name, ()):
-        result[k] = c
-    return result
+        return shared_out(node, exact(c * sweep.sign[node]), sweep)
+    if isinstance(node, Add) and len(node.operands) > 1:
+        return of_terms(node, c, sweep)
+    return demanded(node, c, sweep.sign, sweep.facts)
 
 
-def shared_out(e: Einsum, c: Exact, sweep: Sweep) -> list[Exact]:
-    """c to one operand; -c where a sum among the operands turns its signs."""
-    result = [ONE] * len(e.operands)
-    turned = sweep.turned.get(e)
-    k = None if turned is None else bearer(e, -c, sweep, turned)
-    if k is not None and turned is not None:
-        result[k], result[turned] = -c, -ONE
-        return result
-    k = bearer(e, c, sweep, None)
-    if k is not None:
-        result[k] = c
-    return result
+def demanded(node: Node, c: Exact, sign: Mapping[Node, int], facts: Facts) -> Sequence[Exact]:
+    """Of the operands of a call or of a single multiple, which take what they are given."""
+    if isinstance(node, Add):
+        return [exact(c * facts.coef(own)) for own in node.coefs]
+    assert isinstance(node, Call | Input) or not node.operands
+    linear = LINEAR.get(node.prim.name, ()) if isinstance(node, Call) else ()
+    return [c if k in linear else 1 for k in range(len(node.operands))]
 
 
-def bearer(e: Einsum, c: Exact, sweep: Sweep, taken: int | None) -> int | None:
-    """The operand that takes the factor: one that others want so anyway, else a smaller one than the result.
-
-    Contractions are preferred: they hand it on, perhaps to where it is wanted anyway.
-    """
-    facts, demands = sweep.facts, sweep.demands
-    able = [k for k, o in enumerate(e.operands) if k != taken and scalable(o, facts) and e.operands.count(o) == 1]
-    if not able:
-        return None
-
-    def rank(k: int) -> tuple[bool, bool, bool, int]:
-        o = e.operands[k]
-        return (c not in demands[o], not (isinstance(o, Einsum) and o.summed), facts.uses[o] > 1, facts.count(o))
-
-    best = min(able, key=rank)
-    o = e.operands[best]
-    if c in demands[o]:
-        return best
-    return best if not demands[o] and (e.is_pattern or facts.count(o) <= facts.count(e)) else None
+def shared_out(e: Einsum, c: Exact, sweep: Sweep) -> Sequence[Exact]:
+    """c, beside the sign of the product, to the factor whose multiple costs least, if that is less than scaling e."""
+    found: list[Exact] = [sweep.sign[o] for o in e.operands]
+    able = [k for k, o in enumerate(e.operands) if e.operands.count(o) == 1 and is_float(o, sweep.facts)]
+    costs = [sweep.cost(e.operands[k], c) for k in able]
+    if c != 1 and able and min(costs) < price(e, sweep.facts):
+        k = able[costs.index(min(costs))]
+        found[k] = exact(c * found[k])
+    return found
 
 
-# ---------------------------------------------------------------- signs
+def of_terms(a: Add, c: Exact, sweep: Sweep) -> Sequence[Exact]:
+    """Its multiple to each term; none where a common one is multiplied in at the end."""
+    facts = sweep.facts
+    found = [with_sign(o, magnitude(c * facts.coef(x)), sweep) for x, o in a.terms]
+    costs = sum([sweep.cost(o, x) for o, x in zip(a.operands, found, strict=True)])
+    if len({magnitude(x) for x in found}) == 1 and costs >= price(a, facts):
+        found = [1] * len(found)
+    return [exact(x * sweep.sign[o]) if is_float(o, facts) else 1 for o, x in zip(a.operands, found, strict=True)]
 
 
-def turned_sums(facts: Facts) -> dict[Node, int]:
-    """Products `(a - b) x` to be computed as `-(b - a) x`: the place of the sum in each.
-
-    The normal form chooses the sign of a sum by digests and puts the rest in front, so the gradients of one net
-    come as 2, -2, 2.. times products that share factors. A sum is turned where that makes the coefficients on top of
-    its product agree with those of products without such a sum: then all of them scale one common factor.
-    """
-    below: dict[Node, Node] = {}  # the next product down that holds a sum that can be turned
-    place: dict[Node, int] = {}
-    for node in facts.order:
-        if isinstance(node, Einsum):
-            k = next((k for k, o in enumerate(node.operands) if turnable(o, facts)), None)
-            heir = carrier(node, k, facts)
-            if heir is not None:
-                below[node] = heir if heir in place else below.get(heir, heir)
-            if k is not None:
-                place[node] = k
-    wanted = wanted_signs(facts, below, place)
-    sign: dict[Node, int] = {}
-    for node in place:
-        rest = sign.get(below.get(node, node), 1)
-        sign[node] = wanted.get(node, rest)
-    return {e: k for e, k in place.items() if sign[e] != sign.get(below.get(e, e), 1)}
-
-
-def wanted_signs(facts: Facts, below: dict[Node, Node], place: dict[Node, int]) -> dict[Node, int]:
-    """For a product with a sum: the sign of the coefficient on top of it, relative to products without one."""
-    usual: dict[Exact, int] = {}
-    tops: list[tuple[Node, Exact]] = []
-    for node in facts.order:
-        if isinstance(node, Add) and len(node.operands) == 1:
-            c, (operand,) = facts.coef(node.coefs[0]), node.operands
-            top = operand if operand in place else below.get(operand)
-            if top is not None and top in place:
-                tops.append((top, c))
-            else:
-                usual.setdefault(magnitude(c), 1 if c > 0 else -1)
-    wanted: dict[Node, int] = {}
-    for top, c in tops:
-        wanted.setdefault(top, (1 if c > 0 else -1) * usual.setdefault(magnitude(c), 1 if c > 0 else -1))
-    return wanted
-
-
-def turnable(o: Node, facts: Facts) -> bool:
-    """Whether only this product uses the operand, and its sign is free: a sum, or an entrywise product with one."""
-    if facts.uses[o] != 1 or not scalable(o, facts):
-        return False
-    if isinstance(o, Einsum):
-        return not o.summed and any(is_free_sum(x, facts) for x in o.operands)
-    return is_free_sum(o, facts)
-
-
-def is_free_sum(o: Node, facts: Facts) -> bool:
-    """a - b is as good as b - a."""
-    return isinstance(o, Add) and len(o.operands) > 1 and facts.uses[o] == 1 and scalable(o, facts)
-
-
-def carrier(e: Einsum, taken: int | None, facts: Facts) -> Node | None:
-    """The factor of a product that would take a coefficient, as far as the structure tells."""
-    able = [o for k, o in enumerate(e.operands) if k != taken and isinstance(o, Einsum) and scalable(o, facts)]
-    return min(able, key=lambda o: (not o.summed, facts.uses[o] > 1, facts.count(o)), default=None)
+def with_sign(term: Node, size: Exact, sweep: Sweep) -> Exact:
+    """A sum takes either sign: the one that costs less."""
+    return exact(min((size, -size), key=lambda x: sweep.cost(term, x)))

@@ -47,6 +47,9 @@ class Job:
         """np.dot takes 0.3 µs less than np.matmul, but does not know that longlong is int64."""
         return "dot" if self.dtype.kind in "fc" else "matmul"
 
+    def target_takes(self, labels: Labels) -> bool:
+        return self.target is None or labels == self.out
+
     def shape(self, labels: Labels) -> tuple[int, ...]:
         return tuple([self.sizes[label] for label in labels])
 
@@ -71,7 +74,7 @@ def contract(job: Job, terms: list[Term]) -> Term:
     terms = [Term(job.build.cast(v, job.dtype), own) for v, own in terms]
     carried = {label for _, own in terms for label in own}
     assert carried.issuperset(job.out), "our bug: an output label that no term carries"
-    if job.factor == 1:
+    if job.factor == 1 or (len(terms) == 1 and weighs(job, terms[0])):
         return bare(job, terms)
     sizes = [v.size for v, _ in terms]
     least = min(range(len(terms)), key=sizes.__getitem__)
@@ -138,18 +141,19 @@ def total(job: Job, t: Term) -> Term:
     if not summed:
         return t
     kept = tuple(label for label in t.labels if label in job.out)
-    if job.target is not None and kept != job.out:
+    if not job.target_takes(kept):
         value, labels = total(untargeted(job), t)
         return Term(aligned(job.build, Term(value, labels), job.out), job.out)
     flops, note = t.value.size, job.note(kept, t)
     b = job.build
-    if kept and job.dtype.kind == "f" and t.value.contiguous and 0 not in t.value.shape:
+    if by_product(job, t):
         rows, columns = job.volume(summed), job.volume(kept)
+        weights = b.weights(rows, job.factor, job.dtype)
         if t.labels == summed + kept:
-            args = [b.ones(rows, job.dtype), b.reshape(t.value, (rows, columns))]
+            args = [weights, b.reshape(t.value, (rows, columns))]
             return Term(flat_product(job, args, kept, (columns,), note, flops), kept)
         if t.labels == kept + summed:
-            args = [b.reshape(t.value, (columns, rows)), b.ones(rows, job.dtype)]
+            args = [b.reshape(t.value, (columns, rows)), weights]
             return Term(flat_product(job, args, kept, (columns,), note, flops), kept)
         ends = [run for run in (leading(t.labels, job.out), trailing(t.labels, job.out)) if run]
         if ends:
@@ -158,6 +162,19 @@ def total(job: Job, t: Term) -> Term:
     axes = tuple(n for n, label in enumerate(t.labels) if label not in job.out)
     found = b.compute("sum", [t.value], job.shape(kept), job.dtype, job.target, (axes,), note, flops)
     return Term(found, kept)
+
+
+def by_product(job: Job, t: Term) -> bool:
+    """Whether the sum over some axes of the term is a product with a vector for each run of them at an end."""
+    kept = any(label in job.out for label in t.labels)
+    return kept and job.dtype.kind == "f" and t.value.contiguous and 0 not in t.value.shape
+
+
+def weighs(job: Job, t: Term) -> bool:
+    """Whether the sum is one product with a vector, which may be of other numbers than 1."""
+    kept = tuple([label for label in t.labels if label in job.out])
+    at_an_end = t.labels[: len(kept)] == kept or t.labels[len(t.labels) - len(kept) :] == kept
+    return at_an_end and t.labels != kept and job.target_takes(kept) and by_product(job, t)
 
 
 def leading(labels: Labels, out: Labels) -> Labels:

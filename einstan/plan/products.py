@@ -151,27 +151,16 @@ def operands(low: Lowering, e: Einsum) -> tuple[list[Term], Number]:
     """The arrays, x twice for a summed x², and the number that multiplies their product."""
     factor: Number = low.factor[e]
     terms: list[Term] = []
-    for operand, own in zip(e.operands, e.labels, strict=True):
+    for operand, own, multiple in zip(e.operands, e.labels, low.wanted[e], strict=True):
         times = 1
         if operand in low.squares:
-            operand, times = operand.operands[0], 2
+            operand, times, multiple = operand.operands[0], 2, low.factor[operand.operands[0]]
         s = low.shown[operand]
-        factor = over(factor, low.factor[operand] ** times)
+        factor = over(factor, multiple**times)
         if isinstance(s.value, Value):
-            terms += [term_of(low, s, own, operand)] * times
+            terms += [term_of(low, low.multiple(operand, multiple), own, operand)] * times
         else:
             factor = factor * s.value
-    return with_second(low, e, terms, factor)
-
-
-def with_second(low: Lowering, e: Einsum, terms: list[Term], factor: Number) -> tuple[list[Term], Number]:
-    """The number multiplied into an operand of which others want just that multiple too."""
-    if factor == 1 or len(terms) != len(e.operands):
-        return terms, factor
-    for k, operand in enumerate(e.operands):
-        if low.second.get(operand, 1) == factor * low.factor[operand]:
-            scaled = Term(low.build.scaled(terms[k].value, factor, low.facts.computed(e)), terms[k].labels)
-            return [*terms[:k], scaled, *terms[k + 1 :]], 1
     return terms, factor
 
 

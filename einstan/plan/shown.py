@@ -58,7 +58,7 @@ class Lowering:
     def __init__(self, facts: Facts, hints: Mapping[str, Sequence[str]]) -> None:
         self.facts = facts
         self.build = Builder(hints)
-        self.factor, self.second = place_coefficients(facts)
+        self.factor, self.wanted = place_coefficients(facts)
         self.shown: dict[Node, Shown] = {}
         self.inputs: dict[str, Value] = {}
         self.results: dict[Node, Value] = {}
@@ -90,6 +90,15 @@ class Lowering:
         if found is None:
             return self.facts.default
         return INT if found == BOOL and isinstance(root, Input) else found
+
+    def multiple(self, node: Node, c: Exact) -> Shown:
+        """c times the node, made once for all who want it so."""
+        s, r = self.shown[node], ratio(c, self.factor[node])
+        if r == 1:
+            return s
+        if isinstance(s.value, Value):
+            return Shown(self.build.scaled(s.value, r, self.facts.computed(node)), s.axes)
+        return Shown(s.value * r, s.axes)
 
     def target(self, node: Node) -> Value | None:
         """Where the node's array should be written: a result, or its stretch of a concatenation."""

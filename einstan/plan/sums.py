@@ -33,9 +33,11 @@ def lower_add(low: Lowering, a: Node) -> Shown:
     assert isinstance(a, Add)
     terms: list[tuple[Exact, Shown]] = []
     total: Number = 0
-    for coef, operand in a.terms:
-        r = ratio(low.factor[a] * low.facts.coef(coef), low.factor[operand])
-        s = low.shown[operand]
+    for (coef, operand), multiple in zip(a.terms, low.wanted[a], strict=True):
+        if len(a.operands) == 1:
+            multiple = low.factor[operand]  # scaled on the way to its place
+        r = ratio(low.factor[a] * low.facts.coef(coef), multiple)
+        s = low.multiple(operand, multiple)
         if isinstance(s.value, Value):
             terms.append((r, s))
         else:
