@@ -192,7 +192,7 @@ class Text:
             yield f"{self.name(owner)} = {self.empty(owner)}"
         args = [self.argument(a, step) for a in step.args]
         if step.out in self.born:
-            yield f"{self.name(step.out)} = np.dot({args[0]}, {args[1]}){self.comment(step)}"
+            yield f"{self.name(step.out)} = {args[0]}.dot({args[1]}){self.comment(step)}"
             return
         params = {f"p{n}": parameter(p) for n, p in enumerate(step.params)}
         yield op.text.format(*args, **params, out=self.name(step.out)) + self.comment(step)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,7 +23,7 @@ from .errors import EinstanError, EinstanShapeError, MissingBackendError
 from .ir import Node, Shape
 from .memory import check_memory, entries
 from .orders.methods import Optimize, Order
-from .placing import Nesting, check_places, direct, paths
+from .placing import check_places, direct, paths, unpacked
 from .plan import Plan, Step, plan
 from .running import Bound, Key
 from .show.spelling import with_axes
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from .show.svg import Picture
 
 PLANS_KEPT: Final = 64
-SIGNATURE: Final = attrgetter("shape", "dtype")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +116,30 @@ class Kernel:
         """The results for these arrays: fresh arrays, nested as they were asked for."""
         bound, values = self._ready(named if arrays is None else {**arrays, **named})
         results = bound.call(values)
-        return bound.nesting.pack(self._checked(bound, results) if self._spec.check_finite else results)
+        self._check(bound, results)
+        return bound.nested(results)
 
     def into(self, outs: Any, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The results written into the arrays `outs` (nested like the results), which may overlap the inputs."""
         bound, values = self._ready(named if arrays is None else {**arrays, **named})
-        places = bound.nesting.unpack(outs)
+        places = bound.places(outs, values)
+        if places is not None:
+            self._check(bound, bound.write(values, places))
+        else:
+            self._write(bound, values, unpacked(outs, bound.pattern))
+        return outs
+
+    def _write(self, bound: Bound, values: Sequence[Any], places: Sequence[Any]) -> None:
+        """The results written into whatever arrays they fit into, which may overlap the inputs."""
         results = bound.plan.results
         if bound.spread is None and direct(places, values, results):
-            self._checked(bound, bound.write(values, tuple(places)))
+            self._check(bound, bound.write(values, tuple(places)))
         else:
             check_places(places, results)
-            for place, found in zip(places, self._checked(bound, bound.call(values)), strict=True):
-                np.copyto(place, found, casting="same_kind")
-        return outs
+            found = bound.call(values)
+            self._check(bound, found)
+            for place, result in zip(places, found, strict=True):
+                np.copyto(place, result, casting="same_kind")
 
     def _ready(self, given: Mapping[str, Any]) -> tuple[Bound, Sequence[Any]]:
         """The plan of the last call where the arrays fit it, which takes no time; else what `_bind` finds."""
@@ -139,17 +147,17 @@ class Kernel:
         if bound is not None and len(given) == bound.count:
             try:
                 values = bound.take(given)
-                if list(map(SIGNATURE, values)) == bound.key and list(map(type, values)) == bound.plain:
-                    return bound, values
-            except (KeyError, AttributeError):
-                pass
+            except KeyError:
+                return self._bind(given)
+            if (bound.fits or bound.guard())(*values):
+                return bound, values
         return self._bind(given)
 
-    def _checked(self, bound: Bound, results: list[Any]) -> list[Any]:
+    def _check(self, bound: Bound, results: Sequence[Any]) -> None:
+        """Nothing, unless entries are to be finite."""
         if self._spec.check_finite:
-            for name, found in zip(paths(bound.nesting.pattern), results, strict=True):
+            for name, found in zip(paths(bound.pattern), results, strict=True):
                 check_entries(name, found)
-        return results
 
     # ------------------------------------------------------------ looking
 
@@ -202,7 +210,7 @@ class Kernel:
     @property
     def _results(self) -> list[str]:
         """What the results are called."""
-        return [name.removeprefix("the derivative/") for name in paths(self._current().nesting.pattern)]
+        return [name.removeprefix("the derivative/") for name in paths(self._current().pattern)]
 
     def _current(self) -> Bound:
         spec, state = self._spec, self._state
@@ -265,7 +273,7 @@ def bound(spec: Spec, key: Key, found: Plan) -> Bound:
         name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
         for asked, name in opaque_steps(found).items()
     }
-    return Bound(found, spec.names, key, Nesting.of(spec.pack, len(found.results)), called)
+    return Bound(found, spec.names, key, spec.pack(list(range(len(found.results)))), called)
 
 
 class State:

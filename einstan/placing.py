@@ -5,10 +5,8 @@ A pattern is a nesting with the numbers of the results in the places of their ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,50 +17,11 @@ from .plan import Value
 if TYPE_CHECKING:
     from .arrays import Array
 
-Arrays = list[Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Nesting:
-    """`pack` nests the arrays of the results, `unpack` gives those of a nesting in the order of the results."""
-
-    pattern: Any
-    pack: Callable[[Arrays], Any]
-    unpack: Callable[[Any], Arrays]
-
-    @staticmethod
-    def of(pack: Callable[[Arrays], Any], n: int) -> Nesting:
-        """The nesting that `pack` makes of n results; the usual ones in a third of the time."""
-        pattern = pack(list(range(n)))
-        match pattern:
-            case int():
-                return Nesting(pattern, itemgetter(0), lambda outs: [outs])
-            case dict() as first if list(first.values()) == list(range(n)):
-                names = tuple(first)
-                return Nesting(pattern, lambda results: dict(zip(names, results, strict=True)), unpacking(pattern))
-            case (0, dict() as second) if list(second.values()) == list(range(1, n)):
-                below = tuple(second)
-                return Nesting(
-                    pattern,
-                    lambda results: (results[0], dict(zip(below, results[1:], strict=True))),
-                    unpacking(pattern),
-                )
-        return Nesting(pattern, pack, unpacking(pattern))
-
-
-ALONE = Nesting(0, itemgetter(0), lambda outs: [outs])
-
-
-def unpacking(pattern: Any) -> Callable[[Any], Arrays]:
+def unpacked(outs: Any, pattern: Any) -> list[Any]:
     """The arrays of a nesting in the order of the results; a nesting of another form is refused."""
-    numbers = list(numbered(pattern, pattern))
-    order = [n for n, _ in sorted(enumerate(numbers), key=lambda pair: pair[1][0])]
-
-    def unpack(outs: Any) -> Arrays:
-        found = [array for _, array in numbered(outs, pattern)]
-        return [found[n] for n in order]
-
-    return unpack
+    found = dict(numbered(outs, pattern))
+    return [found[n] for n in range(len(found))]
 
 
 def numbered(outs: Any, pattern: Any) -> Iterator[tuple[int, Any]]:

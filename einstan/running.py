@@ -16,10 +16,10 @@ from weakref import getweakrefcount
 
 import numpy as np
 
+from . import straight
 from .arrays import Array, DType
 from .collector import paused
 from .emit import Functions, born, compiled, emit
-from .placing import Nesting
 from .plan import Plan, Value
 
 Key = tuple[tuple[tuple[int, ...], DType], ...]
@@ -33,39 +33,43 @@ OWN_ERRSTATE: Final = int(np.__version__.split(".")[0]) >= 2  # numpy 2 keeps it
 
 
 class Bound:
-    """One plan with its functions and workspaces."""
+    """One plan with its functions and workspaces; `pattern` is how its results are nested.
+
+    What stands between a caller and the plan is written for it when it is first needed (see straight): `fits` tells
+    whether arrays are as it expects them, `pack` nests the results, `taken` takes arrays out of such a nesting, which
+    `receive` results if they are as new, and inputs `own` their memory.
+    """
 
     __slots__ = (
         "called",
         "count",
         "distinct",
+        "fits",
         "functions",
         "key",
         "large",
-        "nesting",
-        "plain",
+        "own",
+        "pack",
+        "pattern",
         "pick",
         "plan",
         "pool",
+        "receive",
         "spread",
         "take",
+        "taken",
         "writing",
     )
 
     def __init__(
-        self,
-        plan_: Plan,
-        names: Sequence[str],
-        key: Key,
-        nesting: Nesting,
-        called: Mapping[str, Callable[..., Any]],
+        self, plan_: Plan, names: Sequence[str], key: Key, pattern: Any, called: Mapping[str, Callable[..., Any]]
     ) -> None:
-        self.plan, self.nesting, self.called = plan_, nesting, called
+        self.plan, self.key, self.pattern, self.called = plan_, key, pattern, called
         self.functions: Functions | None = None
         self.writing: Functions | None = None
+        self.fits: Callable[..., bool] | None = None
+        self.pack: Callable[..., Any] | None = None
         self.count = len(names)
-        self.key = list(key)
-        self.plain = [np.ndarray] * len(key)
         self.take = taking(names)
         place = {name: n for n, name in enumerate(names)}
         read = [place[name] for name in plan_.inputs]
@@ -75,25 +79,27 @@ class Bound:
         self.spread = None if len(distinct) == len(plan_.results) else [distinct.index(v) for v in plan_.results]
         self.pool: list[Workspace] = []
 
-    def call(self, values: Sequence[Any]) -> list[Any]:
+    # ------------------------------------------------------------ running
+
+    def call(self, values: Sequence[Any]) -> Sequence[Any]:
         """Run once, in a workspace of its own; the results are fresh arrays."""
         functions = self.functions or self.compiled()
         held = self.workspace(functions)
         out = functions.results() if held.kept is None else held.recycled(self.distinct)
         found = self.run(functions, values, held, out)
-        return list(found) if self.spread is None else self.repeated(found)
+        return found if self.spread is None else self.repeated(found)
 
-    def write(self, values: Sequence[Any], out: tuple[Any, ...]) -> list[Any]:
+    def write(self, values: Sequence[Any], out: tuple[Any, ...]) -> Sequence[Any]:
         """Run once, computing the results, no two of which are equal, in the arrays `out`."""
         functions = self.writing or self.compiled_to_write()
-        return list(self.run(functions, values, self.workspace(functions), out))
+        return self.run(functions, values, self.workspace(functions), out)
 
     def workspace(self, functions: Functions) -> Workspace:
         try:
             return self.pool.pop()
         except IndexError:
             kept: list[list[Any]] | None = [[None, None] for _ in self.distinct] if self.large else None
-            return Workspace(quiet_context(), functions.workspace(), kept)
+            return Workspace(functions.workspace(), kept)
 
     def run(
         self, functions: Functions, values: Sequence[Any], held: Workspace, out: tuple[Any, ...]
@@ -101,12 +107,40 @@ class Bound:
         if self.pick is not None:
             values = [values[n] for n in self.pick]
         try:
-            if OWN_ERRSTATE:
-                return held.context.run(functions.run, values, held.arrays, out)
-            with np.errstate(all="ignore"):
-                return functions.run(values, held.arrays, out)
+            return held.enter(functions.run, values, held.arrays, out)
         finally:
             self.pool.append(held)
+
+    def nested(self, results: Sequence[Any]) -> Any:
+        """The results as they were asked for."""
+        if self.pack is None:
+            self.pack = straight.nested(self.pattern)
+        return self.pack(*results)
+
+    # ------------------------------------------------------------ arrays that are given
+
+    def guard(self) -> Callable[..., bool]:
+        """Whether arrays, given one by one, are those that the plan is for."""
+        self.fits = straight.guard(self.key)
+        return self.fits
+
+    def places(self, outs: Any, values: Sequence[Any]) -> tuple[Any, ...] | None:
+        """The arrays of a nesting, if all results can be computed in them: each owns its memory and nothing else sees
+        it, for no input is a view. None where one has to look closer."""
+        if self.spread is not None:
+            return None
+        if self.writing is None:
+            self.compiled_to_write()
+        try:
+            found = self.taken(outs)
+        except KeyError:
+            return None
+        if found is None or not self.receive(*found) or not self.own(*values):
+            return None
+        owners = {*map(id, found)}
+        return found if len(owners) == len(found) and owners.isdisjoint(map(id, values)) else None
+
+    # ------------------------------------------------------------ made once
 
     def compiled(self) -> Functions:
         """The functions of the plan's source, made once."""
@@ -117,6 +151,9 @@ class Bound:
 
     def compiled_to_write(self) -> Functions:
         """The same where every result is computed in the array that is given for it."""
+        self.taken = straight.taken(self.pattern)
+        self.receive = straight.guard([(v.shape, v.dtype) for v in self.plan.results], straight.OWNS)
+        self.own = straight.no_views(self.count)
         if not born(self.plan):
             self.writing = self.compiled()
         else:
@@ -143,10 +180,11 @@ class Workspace:
     `x = kernel(...)` the old x lives until the new one is there.
     """
 
-    __slots__ = ("arrays", "context", "kept")
+    __slots__ = ("arrays", "enter", "kept")
 
-    def __init__(self, context: Context, arrays: tuple[Any, ...], kept: list[list[Any]] | None) -> None:
-        self.context, self.arrays, self.kept = context, arrays, kept
+    def __init__(self, arrays: tuple[Any, ...], kept: list[list[Any]] | None) -> None:
+        self.arrays, self.kept = arrays, kept
+        self.enter = quiet_context().run if OWN_ERRSTATE else quietly
 
     def recycled(self, values: Sequence[Value]) -> tuple[Any, ...]:
         """An array for each result, of those that were dropped where possible."""
@@ -187,3 +225,8 @@ def quiet_context() -> Context:
     if OWN_ERRSTATE:
         context.run(np.seterr, all="ignore")
     return context
+
+
+def quietly(call: Callable[..., Any], *args: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return call(*args)

@@ -23,6 +23,7 @@ FLOORS = [
         "orders.network",
         "contractions.path_info",
         "backends.numpy",
+        "straight",
         "show.amounts",
         "show.svg",
         "show.layered",

@@ -232,7 +232,7 @@ STRUCTURE: dict[str, Op] = {
     "reciprocal_root": helper("reciprocal_root", RSQRT, in_place=True),
     "natural_power": helper("natural_power", NATURAL, params=1),
     "negative_power": helper("negative_power", NEGATIVE, params=1),
-    "dot": Op("np.dot({0}, {1}, out={out})"),
+    "dot": Op("{0}.dot({1}, out={out})"),
     "matmul": Op("np.matmul({0}, {1}, out={out})"),
     "sum": Op("np.add.reduce({0}, axis={p0}, out={out})"),
     "fold": Op("np.einsum({0}, {p0}, {1}, {p0}, {p1}, out={out}, optimize=False)"),

@@ -27,7 +27,7 @@ from ..ir import Einsum, Labels, Node, einsum, input_
 from ..memory import check_memory
 from ..order import as_written, associate
 from ..orders.methods import check_path
-from ..placing import ALONE, direct
+from ..placing import direct
 from ..plan import Plan, plan
 from ..plan.dtypes import kept
 from ..running import OWN_ERRSTATE, Bound, quiet_context
@@ -158,7 +158,7 @@ def contraction(
     check_rank(made)
     check_memory(made)
     key = tuple([(tuple([sizes[label] for label in labels]), dtype) for labels in own])
-    return Contraction(made, Bound(made, list(dtypes), key, ALONE, {}), trims, perm, hints)
+    return Contraction(made, Bound(made, list(dtypes), key, 0, {}), trims, perm, hints)
 
 
 # ---------------------------------------------------------------- operands
