@@ -132,7 +132,7 @@ def test_refining_costs_no_more(seed: int) -> None:
         pair = tuple(live.pop(r.randrange(len(live))) for _ in range(2))
         live.append(made)
         path.append(pair)
-    better = refined(network, path)
+    better = refined(network, path, 50_000)
     check_path(linear(better, n), n)
     assert network.total(better) < network.total(path)
     assert flops(problem, better) <= flops(problem, path)

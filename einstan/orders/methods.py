@@ -10,6 +10,7 @@ product at its end; a step may take several. Pairs are einstan's: operand k < n 
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,11 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from ..errors import EinstanError, MissingBackendError
+from .anneal import annealed
 from .deadline import OutOfTime, within
-from .network import BUDGET, Labels, Network, Pairs, bits, components, connected_pairs, dynamic, neighbours
+from .exact import SMALL, cheapest
+from .greedy import greedy_orders
+from .network import Labels, Network, Pairs
 from .refine import refined
 
 Linear = list[tuple[int, ...]]
@@ -28,8 +32,13 @@ Optimize = Any  # a name of METHODS, a path, or a function (inputs, output, size
 
 SECONDS: Final = 60.0  # for a search by another library
 DIRECT: Final = 4  # with so many operands every search ends at once
-RANDOM_TRIALS: Final = 16
-RANDOM_OPERANDS: Final = 100
+KNOWN: Final = 40  # operands, up to which the best order is looked for
+STARTS: Final = 7  # greedy orders by chance, for networks that are not large
+START_OPERANDS: Final = 1000  # in all of these together
+MOVES: Final = (5_000, 60_000)  # of annealing, at least and at most
+COST_OF_MOVE: Final = 200  # flops of the order for one move more
+MOVES_OF_ONE: Final = 20  # for each operand at least
+PARTS: Final = (50_000, 100)  # pairs of sets that refining looks at: for all, and for each operand
 EXTRA_TRIALS: Final = 64
 
 
@@ -197,9 +206,9 @@ def linear(pairs: Sequence[tuple[int, int]], n: int) -> Linear:
     """Pairs as a linear path."""
     if n == 1:
         return [(0,)]
-    live, path = list(range(n)), Linear()
+    live, path = list(range(n)), Linear()  # live is sorted
     for made, pair in enumerate(pairs, n):
-        step = tuple(sorted(live.index(k) for k in pair))
+        step = tuple(sorted(bisect_left(live, k) for k in pair))
         for k in reversed(step):
             del live[k]
         path.append(step)
@@ -211,21 +220,31 @@ def linear(pairs: Sequence[tuple[int, int]], n: int) -> Linear:
 
 
 def own(problem: Problem) -> Pairs:
-    """The best tree where the budget allows to know it, else the better of greedy and random greedy."""
-    if len(problem.terms) < 2:
-        return []
+    """The best tree where few steps find it, else the best greedy one, annealed and refined."""
+    n = len(problem.terms)
+    if n < 3:
+        return [(0, 1)][: n - 1]
     network = Network(problem.terms, problem.out, problem.sizes, problem.memory_limit)
-    return dynamic(network) or heuristic(network)
+    if n <= SMALL:
+        return best_of_few(network)
+    start = min(greedy_orders(network, min(STARTS, max(1, START_OPERANDS // n))), key=network.total)
+    best = cheapest(network, network.total(start) * (1 + 1e-9)) if n <= KNOWN else None
+    return best or improved(network, start)
 
 
-def heuristic(network: Network) -> Pairs:
-    """The better of greedy and, for no more than RANDOM_OPERANDS operands, random greedy, with its parts refined."""
-    terms = [frozenset(bits(labels)) for labels in network.labels]
-    out, sizes = frozenset(bits(network.out)), dict(enumerate(network.size))
-    found = [paths().greedy(terms, out, sizes)]
-    if len(terms) <= RANDOM_OPERANDS:
-        found.append(quietly(lambda: random_greedy(terms, out, sizes)))
-    return refined(network, min((pairwise(path, len(terms)) for path in found), key=network.total))
+def best_of_few(network: Network) -> Pairs:
+    path = cheapest(network)
+    assert path is not None, "few operands have few orders: this is our bug"
+    return path
+
+
+def improved(network: Network, start: Pairs) -> Pairs:
+    """Annealed by as many moves as the order is worth, then refined. What it takes grows with the operands."""
+    least, most = MOVES
+    worth = int(min(most, max(least, network.total(start) / COST_OF_MOVE)))
+    path = annealed(network, start, max(worth, MOVES_OF_ONE * len(start)))
+    once, each = PARTS
+    return refined(network, path, once + each * len(start))
 
 
 def left_to_right(problem: Problem) -> Linear:
@@ -242,12 +261,6 @@ def paths() -> Any:
     from opt_einsum import paths
 
     return paths
-
-
-def random_greedy(terms: Any, out: Any, sizes: Any, memory_limit: Any = None) -> Any:
-    from opt_einsum.path_random import RandomGreedy
-
-    return RandomGreedy(max_repeats=RANDOM_TRIALS)(terms, out, sizes, memory_limit)
 
 
 def by_function(function: Callable[..., Any], problem: Problem) -> Any:
@@ -300,7 +313,7 @@ def by_cotengrust(inputs: Any, output: Any, sizes: Any, memory_limit: Any) -> An
     import cotengrust
 
     problem = letters(inputs, output, sizes)
-    if few_pairs(inputs, output, sizes):
+    if cheapest(Network(inputs, output, sizes)) is not None:
         return cotengrust.optimize_optimal(*problem, minimize="flops")
     return cotengrust.optimize_random_greedy_track_flops(*problem, ntrials=EXTRA_TRIALS, seed=0)[0]
 
@@ -314,13 +327,6 @@ def by_cotengra(inputs: Any, output: Any, sizes: Any, memory_limit: Any) -> Any:
 
     search = RandomGreedyOptimizer(max_repeats=EXTRA_TRIALS, seed=0, parallel=False)
     return search.search(*letters(inputs, output, sizes)).subtree_reconfigure().get_path()
-
-
-def few_pairs(inputs: Any, output: Any, sizes: Any) -> bool:
-    """Whether dynamic programming over connected sets stays within the budget."""
-    near = neighbours(Network(inputs, output, sizes))
-    pairs = (pair for piece in components(near) for pair in connected_pairs(near, piece))
-    return all(n < BUDGET for n, _ in enumerate(pairs))
 
 
 def of_extra(name: str) -> Method:

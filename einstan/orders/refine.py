@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
-from .network import BUDGET, Network, Pairs, dynamic
+from .exact import cheapest
+from .network import Network, Pairs, bits, mask, tree_path
 
 LEAVES: Final = 8  # of a part
+BUDGET: Final = 3_000  # pairs of sets that are looked at in one part
+OPENING: Final = 20  # making a part is as much work as looking at so many
 
 
 class Tree:
@@ -23,22 +26,11 @@ class Tree:
     def __init__(self, network: Network, path: Pairs) -> None:
         self.network = network
         n = len(network.labels)
+        labels = network.made(path)
         self.below = dict(enumerate(path, n))
-        self.labels = dict(enumerate(network.labels))
-        self.cost: dict[int, float] = {}
+        self.labels = dict(enumerate(labels))
+        self.cost = dict(enumerate(network.costs(path, labels), n))
         self.root, self.fresh = n + len(path) - 1, count(n + len(path))
-        self.measure(network, list(range(n)), path, range(n, n + len(path)))
-
-    def measure(self, part: Network, leaves: list[int], path: Pairs, names: Iterable[int]) -> None:
-        """Labels and costs of the products of `path` over `leaves`, which become the nodes `names`."""
-        nodes, joined = list(leaves), [1 << k for k in range(len(leaves))]
-        for (a, b), node in zip(path, names, strict=True):
-            left, right = self.labels[nodes[a]], self.labels[nodes[b]]
-            joined.append(joined[a] | joined[b])
-            self.labels[node] = part.kept(left, right, joined[-1])
-            self.cost[node] = part.cost(left, right, self.labels[node])
-            self.below[node] = nodes[a], nodes[b]
-            nodes.append(node)
 
     def part(self, top: int) -> tuple[list[int], list[int]]:
         """The nodes at the lower end of the part below `top`, and its products: the dearest are taken in first."""
@@ -55,43 +47,41 @@ class Tree:
     def improve(self, top: int, leaves: list[int], inner: list[int]) -> tuple[bool, int]:
         """Put one part in its best order; whether it changed, and how many pairs were looked at."""
         part = self.network.part([self.labels[k] for k in leaves], self.labels[top])
-        path = dynamic(part)
-        if path is None or part.total(path) >= sum(self.cost[k] for k in inner) * (1 - 1e-9):
+        path = cheapest(part, sum(self.cost[k] for k in inner) * (1 - 1e-9), BUDGET)
+        if path is None:
             return False, part.looked
         for node in inner:
             del self.below[node], self.cost[node]
-        self.measure(part, leaves, path, [*(next(self.fresh) for _ in path[1:]), top])
+        self.put(part, path, leaves, [*(next(self.fresh) for _ in path[1:]), top])
         return True, part.looked
 
+    def put(self, part: Network, path: Pairs, leaves: list[int], names: Iterable[int]) -> None:
+        """The products of `path` over `leaves` become the nodes `names`."""
+        labels, outer = part.made(path), list(part.numbers)
+        products = zip(names, path, labels[len(leaves) :], part.costs(path, labels), strict=True)
+        nodes = list(leaves)
+        for node, (a, b), own, cost in products:
+            self.below[node], self.cost[node] = (nodes[a], nodes[b]), cost
+            self.labels[node] = mask(outer[bit] for bit in bits(own))
+            nodes.append(node)
+
     def path(self) -> Pairs:
-        """The products, each after those below it."""
-        n = len(self.network.labels)
-        place, path, stack = dict(zip(range(n), range(n), strict=True)), Pairs(), [self.root]
-        while stack:
-            missing = [k for k in self.below[stack[-1]][::-1] if k not in place]
-            if missing:
-                stack += missing
-                continue
-            node = stack.pop()
-            left, right = self.below[node]
-            place[node] = n + len(path)
-            path.append((place[left], place[right]))
-        return path
+        return tree_path(self.below, self.root, range(len(self.network.labels)))
 
 
-def refined(network: Network, path: Pairs) -> Pairs:
-    """The path with its parts put in the best order, until none changes or the budget is spent."""
+def refined(network: Network, path: Pairs, budget: int) -> Pairs:
+    """The path with its parts put in the best order, until none changes or so many pairs of sets were looked at."""
     tree, spent, changed = Tree(network, path), 0, True
     known: set[tuple[int, ...]] = set()
-    while changed and spent < BUDGET:
+    while changed and spent < budget:
         changed = False
         for top in sorted(tree.cost, key=tree.cost.__getitem__, reverse=True):
-            if top not in tree.below or spent > BUDGET:
+            if top not in tree.below or spent > budget:
                 continue
             leaves, inner = tree.part(top)
             if len(leaves) > 2 and (top, *leaves) not in known:
                 known.add((top, *leaves))
                 better, looked = tree.improve(top, leaves, inner)
                 changed |= better
-                spent += looked
+                spent += looked + OPENING
     return tree.path()
