@@ -70,7 +70,7 @@ def ends(facts: Facts, sign: Mapping[Node, int]) -> dict[Exact, list[End]]:
         if isinstance(node, Add) and len(node.operands) > 1:
             terms += term_ends(node, facts)
         elif not isinstance(node, Einsum):
-            for operand, c in zip(node.operands, demanded(node, 1, sign, facts), strict=True):
+            for operand, c in zip(node.operands, demanded(node, sign[node], facts), strict=True):
                 noted(found, exact(c * sign[operand]), End(operand, price(operand, facts)))
     for size, end in terms:
         noted(found, -size if -size in found and size not in found else size, end)
@@ -194,14 +194,13 @@ def handed_down(node: Node, c: Exact, sweep: Sweep) -> Sequence[Exact]:
         return shared_out(node, exact(c * sweep.sign[node]), sweep)
     if isinstance(node, Add) and len(node.operands) > 1:
         return of_terms(node, c, sweep)
-    return demanded(node, c, sweep.sign, sweep.facts)
+    return demanded(node, c, sweep.facts)
 
 
-def demanded(node: Node, c: Exact, sign: Mapping[Node, int], facts: Facts) -> Sequence[Exact]:
+def demanded(node: Node, c: Exact, facts: Facts) -> Sequence[Exact]:
     """Of the operands of a call or of a single multiple, which take what they are given."""
     if isinstance(node, Add):
         return [exact(c * facts.coef(own)) for own in node.coefs]
-    assert isinstance(node, Call | Input) or not node.operands
     linear = LINEAR.get(node.prim.name, ()) if isinstance(node, Call) else ()
     return [c if k in linear else 1 for k in range(len(node.operands))]
 

@@ -45,12 +45,17 @@ def carried_sign(node: Node, sign: Mapping[Node, int], facts: Facts) -> int:
     """The sign in which a node comes of its operands at no cost."""
     if not scalable(node, facts):
         return 1
-    if isinstance(node, Einsum):
+    if carries_sign(node):
         negative = sum([sign[o] < 0 for o in node.operands])
         return -1 if negative % 2 else 1
     if isinstance(node, Add) and len(node.operands) > 1:
         return -1 if all(facts.coef(c) * sign[o] < 0 for c, o in node.terms) else 1
     return 1
+
+
+def carries_sign(node: Node) -> bool:
+    """A product, or a part of an array."""
+    return isinstance(node, Einsum) or (isinstance(node, Call) and node.prim.name == "part")
 
 
 def scalable(node: Node, facts: Facts) -> bool:
@@ -86,7 +91,7 @@ def equations(facts: Facts, free: Mapping[Node, int]) -> Iterator[Equation]:
 
 def carried_parity(node: Node, parity: Mapping[Node, int], facts: Facts) -> int:
     """The turned sums below that turn the node."""
-    if not isinstance(node, Einsum) or not scalable(node, facts):
+    if not carries_sign(node) or not scalable(node, facts):
         return 0
     mask = 0
     for operand in node.operands:
@@ -96,7 +101,7 @@ def carried_parity(node: Node, parity: Mapping[Node, int], facts: Facts) -> int:
 
 def ends_below(node: Node, facts: Facts) -> Iterator[tuple[Node, Exact]]:
     """The operands that are wanted in one sign, and the multiple that is wanted. Terms of a sum may have any."""
-    if isinstance(node, Call):
+    if isinstance(node, Call) and not carries_sign(node):
         yield from ((o, 1) for o in node.operands)
     elif isinstance(node, Add) and len(node.operands) == 1:
         yield node.operands[0], facts.coef(node.coefs[0])
