@@ -3,8 +3,8 @@
 Law: `associate(roots, env)` has the values of `roots`; no Einsum in it has more than two operands, and none of
 two operands sums a label that only one of them carries (it is summed before).
 
-Stages: each product by itself (`nesting`, or as it is `given`), products that differ by the order of axes as one
-(`unique`), then all of them together (`together`).
+Stages: each product by itself (`nesting`, or as it is `given`); when nothing is derived from the graph any more, all
+of them `together`.
 """
 
 from __future__ import annotations
@@ -15,43 +15,42 @@ from ..dims import Env
 from ..ir import Einsum, Node, rebuild, toposort
 from ..orders.methods import Optimize, Order, search
 from .given import Explicit, Placed, as_written, method_for, placed
-from .nesting import Product, along, needs_nesting, reduced
+from .nesting import along, needs_nesting, reduced
 from .together import together
-from .unique import Unique
 
-__all__ = ["along", "as_written", "associate", "method_for", "needs_nesting", "reduced"]
+__all__ = ["along", "as_written", "associate", "method_for", "needs_nesting", "ordered", "reduced"]
+
+
+def ordered(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
+    """`roots` over binary products: by einstan's own method all ordered together, by others each by itself."""
+    order = optimize if isinstance(optimize, Order) else Order(optimize)
+    found = associate(roots, env, order)
+    own = isinstance(order.method, str) and order.method == "auto"
+    return together(found, env, order.memory_limit) if own else found
 
 
 def associate(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
     """`roots` over binary products, each ordered by cost under the sizes `env`."""
     done: dict[Node, Node] = {}
-    unique = Unique()
     nodes = toposort(roots)
     optimize = placed(optimize, nodes)
     for node in nodes:
         operands = [done[o] for o in node.operands]
         if isinstance(node, Einsum) and needs_nesting(node):
-            done[node] = nest(node, operands, env, optimize, unique.product)
+            done[node] = nest(node, operands, env, optimize)
         else:
-            done[node] = unique.of(rebuild(node, operands))
-    return jointly([done[root] for root in roots], env, optimize)
+            done[node] = rebuild(node, operands)
+    return [done[root] for root in roots]
 
 
-def jointly(roots: Sequence[Node], env: Env, optimize: Optimize | Order) -> list[Node]:
-    """`roots`, by einstan's own method with all products ordered together; other methods order each by itself."""
-    order = optimize if isinstance(optimize, Order) else Order(optimize)
-    own = isinstance(order.method, str) and order.method == "auto"
-    return together(roots, env, order.memory_limit) if own else list(roots)
-
-
-def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize | Order, product: Product) -> Node:
+def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize | Order) -> Node:
     """One product as a tree of binary products."""
     if len(e.operands) == 2:
-        return along([(0, 1)], operands, e.labels, e.out, e.dims, product)
+        return along([(0, 1)], operands, e.labels, e.out, e.dims)
     method = optimize.method if isinstance(optimize, Order) else optimize
     if isinstance(method, Explicit | Placed):
         path = method.pairs_of(e)
     else:
         sizes = {label: d.at(env) for label, d in e.dims.items()}
         path = search(reduced(e.labels, e.out), e.out, sizes, optimize)
-    return along(path, operands, e.labels, e.out, e.dims, product)
+    return along(path, operands, e.labels, e.out, e.dims)

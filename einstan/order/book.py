@@ -31,10 +31,8 @@ class Way(NamedTuple):
     @property
     def pairs(self) -> set[tuple[Node, Node]]:
         """The two factors, in both orders."""
-        if len(self.factors) < 2:
-            return set()
-        (a, _), (b, _) = self.factors
-        return {(a, b), (b, a)}
+        (a, _), (b, _) = self.factors[0], self.factors[-1]
+        return {(a, b), (b, a)} if len(self.factors) > 1 else set()
 
     @property
     def is_transposed(self) -> bool:
@@ -50,14 +48,44 @@ class Book:
         self.env = env
         self.sizes: dict[Dim, int] = {}
         self.volumes: dict[Node, int] = {}
+        self.bulks: dict[Node, int] = {}
         self.ways: dict[Node, Way] = {}
         self.known: dict[Key, tuple[Node, Labels]] = {}
         self.met: defaultdict[Node, dict[Node, list[Node]]] = defaultdict(dict)
         self.uses: Counter[Node] = Counter(roots)
+        self.again = 0  # products that differ from another one by the order of axes
         for node in toposort(roots):
-            self.uses.update(node.operands)
             if isinstance(node, Einsum) and not node.is_pattern:
-                self.enter(node, Way(node.factors, node.out))
+                self.read(node)
+            else:
+                self.uses.update(node.operands)
+        for node in [node for node, way in self.ways.items() if way.is_transposed]:
+            self.again += 1
+            if self.uses[node]:
+                self.uses.update([inner for inner, _ in self.ways[node].factors])
+            else:
+                del self.ways[node]
+
+    def read(self, e: Einsum) -> None:
+        """A product of the graph; the first one in the place of others that differ by the order of axes."""
+        factors = tuple([self.plain(factor) for factor in e.factors])
+        key, number = canonical(factors, e.out)
+        found = self.seen(key, number)
+        if found is not None:
+            self.ways[e] = Way((found,), e.out)
+            return
+        self.write(e, Way(factors, e.out), key, number)
+        self.uses.update([node for node, _ in factors])
+
+    def plain(self, factor: Factor) -> Factor:
+        """A factor; what it is the transposed of, where it is that."""
+        node, labels = factor
+        way = self.ways.get(node)
+        if way is None or not way.is_transposed:
+            return factor
+        ((inner, own),) = way.factors
+        name = dict(zip(way.out, labels, strict=True))
+        return inner, tuple([name[x] for x in own])
 
     # ------------------------------------------------------------ sizes
 
@@ -74,6 +102,10 @@ class Book:
             found = self.volumes[node] = prod([self.size(d) for d in node.shape])
         return found
 
+    def bulk(self, node: Node) -> int:
+        """How many entries the largest array has without which the product can't be made, as far as is seen."""
+        return self.bulks.get(node) or self.volume(node)
+
     def steps(self, way: Way) -> int:
         """How many products of entries it takes to make something in this way."""
         sizes = {x: d for node, own in way.factors for x, d in zip(own, node.shape, strict=True)}
@@ -83,10 +115,15 @@ class Book:
 
     def enter(self, node: Node, way: Way) -> None:
         """The node is made in this way; its factors are counted by whoever calls."""
+        if way.is_transposed:
+            self.ways[node] = way
+        else:
+            self.write(node, way, *canonical(way.factors, way.out))
+
+    def write(self, node: Node, way: Way, key: Key, number: dict[int, int]) -> None:
         self.ways[node] = way
-        if not way.is_transposed:
-            key, number = canonical(way.factors, way.out)
-            self.known.setdefault(key, (node, tuple([number[x] for x in way.out])))
+        self.bulks[node] = min(self.volume(node), max([self.bulk(o) for o, _ in way.factors]))
+        self.known.setdefault(key, (node, tuple([number[x] for x in way.out])))
         for a, b in way.pairs:
             self.met[a].setdefault(b, []).append(node)
 
@@ -102,7 +139,9 @@ class Book:
 
     def find(self, factors: Sequence[Factor], out: Collection[int]) -> Factor | None:
         """The product of the factors over the labels `out`, if it is made, with the labels of its axes."""
-        key, number = canonical(factors, out)
+        return self.seen(*canonical(factors, out))
+
+    def seen(self, key: Key, number: dict[int, int]) -> Factor | None:
         found = self.known.get(key)
         if found is None:
             return None

@@ -6,13 +6,12 @@ Law: a label that neither the output nor another operand carries is summed in it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..dims import Dim
 from ..ir import Einsum, Labels, Node, einsum
 
 Term = tuple[Node, Labels]
-Product = Callable[..., Node]  # makes a node of operands, labels, output, sizes, as `einsum` does
 
 
 def needs_nesting(e: Einsum) -> bool:
@@ -31,25 +30,24 @@ def along(
     labels: Sequence[Labels],
     out: Labels,
     dims: Mapping[int, Dim] | None = None,
-    product: Product = einsum,
 ) -> Node:
-    """The product of operands as nested binary ones, in the order of a whole path (pairs), each made by `product`.
+    """The product of operands as nested binary ones, in the order of a whole path (pairs).
 
     `dims` are the sizes of labels that no operand carries.
     """
     if len(operands) < 2:
-        return product(operands, labels, out, dims)
+        return einsum(operands, labels, out, dims)
     needed = shared(labels, out)
-    terms = [presum(node, own, needed, product) for node, own in zip(operands, labels, strict=True)]
+    terms = [presum(node, own, needed) for node, own in zip(operands, labels, strict=True)]
     carriers = Counter(dict.fromkeys(out, 1))
     for _, own in terms:
         carriers.update(set(own))
     place = {label: n for n, label in enumerate(dict.fromkeys(out))}
     for a, b in path[:-1]:
         open_ = left_open(terms[a], terms[b], carriers)
-        terms.append(join(terms[a], terms[b], open_, place, product))
+        terms.append(join(terms[a], terms[b], open_, place))
     (left, la), (right, lb) = (terms[k] for k in path[-1])
-    return product([left, right], [la, lb], out, dims)
+    return einsum([left, right], [la, lb], out, dims)
 
 
 def shared(labels: Sequence[Labels], out: Labels) -> frozenset[int]:
@@ -69,10 +67,10 @@ def reduced(labels: Sequence[Labels], out: Labels) -> list[Labels]:
     return [kept(own, needed) for own in labels]
 
 
-def presum(node: Node, own: Labels, needed: frozenset[int], product: Product = einsum) -> Term:
+def presum(node: Node, own: Labels, needed: frozenset[int]) -> Term:
     """The operand summed over what nothing else carries, each label once."""
     left = kept(own, needed)
-    return (node, own) if left == own else (product([node], [own], left), left)
+    return (node, own) if left == own else (einsum([node], [own], left), left)
 
 
 def left_open(left: Term, right: Term, carriers: dict[int, int]) -> Labels:
@@ -88,11 +86,11 @@ def left_open(left: Term, right: Term, carriers: dict[int, int]) -> Labels:
     return tuple(open_)
 
 
-def join(left: Term, right: Term, open_: Labels, place: Mapping[int, int], product: Product = einsum) -> Term:
+def join(left: Term, right: Term, open_: Labels, place: Mapping[int, int]) -> Term:
     """The product of two terms over the labels that stay open."""
     (a, la), (b, lb) = left, right
     out = lying(la, lb, open_, place)
-    return product([a, b], [la, lb], out), out
+    return einsum([a, b], [la, lb], out), out
 
 
 def lying(left: Labels, right: Labels, open_: Collection[int], place: Mapping[int, int]) -> Labels:

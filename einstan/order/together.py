@@ -20,7 +20,7 @@ from .book import Book, Way
 from .nesting import lying, shared
 from .unique import Factor
 
-FACTORS: Final = 6  # of a product that is ordered anew
+FACTORS: Final = 5  # of a product that is ordered anew
 NEAR: Final = 6  # nodes on each side of a product of which partners are sought
 ROUNDS: Final = 4
 PAIRS: Final = 100  # of sets of factors that are looked at, for every product of the graph
@@ -43,7 +43,7 @@ def together(roots: Sequence[Node], env: Env, limit: int | None = None) -> list[
                 changes += improve(book, top, region, limit)
         if changes == before:
             break
-    return book.built() if changes else list(roots)
+    return book.built() if changes or book.again else list(roots)
 
 
 def tops(book: Book) -> list[Node]:
@@ -66,7 +66,7 @@ class Region(NamedTuple):
 
 def written_out(book: Book, top: Node) -> Region | None:
     """The product over the factors of its factors, where another association of them may cost less: a factor is opened
-    that is larger than both of its own, or that hides what is a product with something on the other side."""
+    that is larger than what it is made of, or that hides what is a product with something on the other side."""
     way = book.ways[top]
     routes = partners(book, top, way)
     fresh = count()
@@ -96,11 +96,9 @@ def renamed(way: Way, names: dict[int, int], fresh: Iterator[int]) -> Way:
 
 
 def is_wide(book: Book, node: Node) -> bool:
-    """Whether a product has more entries than each of its factors, or is only another view of one."""
+    """Whether a product has more entries than what it is made of, or is only another view of that."""
     way = book.ways.get(node)
-    if way is None or (len(way.factors) == 1 and not way.is_transposed):
-        return False
-    return way.is_transposed or book.volume(node) > max([book.volume(o) for o, _ in way.factors])
+    return way is not None and (way.is_transposed or book.bulk(node) < book.volume(node))
 
 
 def partners(book: Book, top: Node, way: Way) -> set[Node]:

@@ -22,7 +22,7 @@ from ..errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanS
 from ..expr import Expr
 from ..ir import Node
 from ..kernel import Kernel, Spec, bound
-from ..order import along, as_written, associate, reduced
+from ..order import along, as_written, ordered, reduced
 from ..plan import Plan, plan
 from ..plan.dtypes import kept, promote
 from ..programs import Derived, Program
@@ -82,7 +82,7 @@ class Subject:
         """The outputs over binary products, ordered in this way."""
         order = replace(order, method=as_written(order.method, self.spec.shapes))
         with paused():
-            return tuple(associate(self.spec.build(self.env, order), self.env, order))
+            return tuple(ordered(self.spec.build(self.env, order), self.env, order))
 
     def plan(self, nodes: Sequence[Node]) -> Plan:
         dtypes = dict.fromkeys(self.spec.names, self.dtype)

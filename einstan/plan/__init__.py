@@ -1,6 +1,6 @@
 """plan: machine nodes under sizes and dtypes to straight-line steps on arrays.
 
-Stages, each a function: the order of multiplication (`order.associate`), products with concatenations (`blocks`),
+Stages, each a function: the order of multiplication (`order.ordered`), products with concatenations (`blocks`),
 sizes, dtypes and constants (`facts`), coefficients (`coefs`), steps (`products`, `sums`, `calls`), memory (`memory`).
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ..dims import Env
 from ..ir import Add, Call, Einsum, Input, Node
-from ..order import associate
+from ..order import ordered
 from ..orders.methods import Optimize, Order
 from .blocks import take_blocks
 from .calls import lower_call
@@ -42,7 +42,7 @@ def plan(
     `promotion` gives the dtype of a product.
     Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
     """
-    facts = Facts(take_blocks(associate(outputs, env, optimize), env), env, dtypes, beside, promotion)
+    facts = Facts(take_blocks(ordered(outputs, env, optimize), env), env, dtypes, beside, promotion)
     low = Lowering(facts, hints or {})
     low.run(LOWER)
     steps = tuple(low.build.steps)
