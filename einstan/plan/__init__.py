@@ -18,12 +18,13 @@ from .dtypes import DType, Promotion, promote
 from .facts import Facts
 from .memory import arrange
 from .products import lower_einsum
-from .scratch import scratch
+from .regions import ONE, Cores, divided
+from .scratch import objects, scratch
 from .shown import Lowering, Shown
 from .sums import lower_add
 from .values import VIEWS, Arg, Place, Plan, Step, Value
 
-__all__ = ["Arg", "Place", "Plan", "Step", "VIEWS", "Value", "plan"]
+__all__ = ["Arg", "Place", "Plan", "Step", "VIEWS", "Value", "lowered", "plan"]
 
 
 def plan(
@@ -34,34 +35,53 @@ def plan(
     hints: Mapping[str, Sequence[str]] | None = None,
     beside: Sequence[DType] = (),
     promotion: Promotion = promote,
+    cores: Cores = ONE,
 ) -> Plan:
     """The steps that compute all `outputs` together, common nodes once.
 
     `env` gives the sizes, `dtypes` those of the inputs by name, `hints` the letters of their axes for the formulas,
     `beside` the dtypes of arrays that are given and not read: results that no input reaches follow them too;
-    `promotion` gives the dtype of a product.
+    `promotion` gives the dtype of a product; `cores` are for the regions that are worth it.
     Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
     """
-    facts = Facts(take_blocks(ordered(outputs, env, optimize), env), env, dtypes, beside, promotion)
+    return lowered(ordered(outputs, env, optimize), (), env, dtypes, hints, beside, promotion, cores)
+
+
+def lowered(
+    outputs: Sequence[Node],
+    first: Sequence[Node],
+    env: Env,
+    dtypes: Mapping[str, DType],
+    hints: Mapping[str, Sequence[str]] | None = None,
+    beside: Sequence[DType] = (),
+    promotion: Promotion = promote,
+    cores: Cores = ONE,
+) -> Plan:
+    """The steps of `outputs` that are over binary products; `first` are nodes below them that are computed before all
+    others, in this order."""
+    nodes = take_blocks([*outputs, *first], env)
+    facts = Facts(nodes[: len(outputs)], env, dtypes, beside, promotion, nodes[len(outputs) :])
     low = Lowering(facts, hints or {})
     low.run(LOWER)
-    steps = tuple(low.build.steps)
-    places, aliases, arena = arrange(steps)
+    steps, regions = divided(low.build, cores)
+    arranged = arrange(steps, regions, low.build)
     computed = [s for s in steps if not s.is_view]
     constants = {s.out.storage for s in computed if s.out.storage.kind == "constant"}
     kept = [*constants, *low.results.values()]
-    copies = sum(low.results[root].nbytes for root in facts.roots) - sum(v.nbytes for v in low.results.values())
+    copied = sum(low.results[root].nbytes for root in facts.roots) - sum(v.nbytes for v in low.results.values())
+    more = objects(steps, arranged.places) + max(scratch(steps, arranged.regions), copied)
     return Plan(
         inputs={name: low.inputs[name] for name in dtypes if name in low.inputs},
         results=tuple(low.results[root] for root in facts.roots),
-        steps=steps,
-        places=places,
-        aliases=aliases,
-        arena=arena,
+        steps=tuple(steps),
+        places=arranged.places,
+        aliases=arranged.aliases,
+        arena=arranged.arena,
         flops=sum(s.flops for s in computed),
         bytes=sum(s.bytes for s in computed),
-        peak_bytes=arena + sum(v.nbytes for v in kept) + max(scratch(steps), copies),
+        peak_bytes=arranged.arena + sum(v.nbytes for v in kept) + more,
         largest=max(computed, key=lambda s: s.out.nbytes, default=None),
+        regions=arranged.regions,
     )
 
 

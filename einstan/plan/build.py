@@ -134,7 +134,7 @@ class Builder:
         found = self._views.get(key)
         if found is None:
             self.count += 1
-            found = Value(self.count - 1, tuple(shape), v.dtype, v.kind, v.storage, contiguous)
+            found = Value(self.count - 1, tuple(shape), v.dtype, v.kind, v.storage, contiguous, (v, op, params))
             self._views[key] = found
             self.steps.append(Step(op, (v,), found, params, None, 0, 0))
         return found

@@ -27,11 +27,12 @@ class Facts:
         dtypes: Mapping[str, DType],
         beside: Sequence[DType] = (),
         promotion: Promotion = promote,
+        first: Sequence[Node] = (),
     ) -> None:
         self.env = env
         self.roots = tuple(roots)
         self.default = default_float([*dtypes.values(), *beside])
-        self.order = list(toposort(roots))
+        self.order = starting(first, roots)
         self.uses = uses(roots)
         self.users = users(self.order)
         self.shape: dict[Node, tuple[int, ...]] = {}
@@ -78,6 +79,15 @@ class Facts:
         """The dtype that the node is computed in."""
         found = self.dtype[node]
         return physical(self.default if found is None else found)
+
+
+def starting(first: Sequence[Node], roots: Sequence[Node]) -> list[Node]:
+    """The nodes below the roots, each after its operands, in an order that begins with those of `first`."""
+    below = toposort(roots)
+    if not first:
+        return below
+    kept = set(below)
+    return [node for node in toposort([*first, *roots]) if node in kept]
 
 
 def users(order: Sequence[Node]) -> dict[Node, list[Node]]:

@@ -2,28 +2,26 @@
 
 Laws: two values that are alive at once share no byte; a value that is computed in the memory of a result has that
 result's shape and dtype and is dead when the result is made; a step writes onto an argument only if it reads each
-entry before it writes it (an entrywise step, the same shape and dtype, the argument's last use).
+entry before it writes it (an entrywise step, the same shape and dtype, the argument's last use). While a region runs,
+its blocks are at different steps: what one of them gives up serves nothing but arrays that are cut in the same way.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from ..backends.numpy import IN_PLACE
+from .arena import Arena
+from .build import Builder
+from .regions import Region
 from .values import Place, Step, Value
 
-LINE = 64  # bytes of a cache line; every value begins at one
 
-
-def last_uses(steps: Sequence[Step]) -> dict[Value, int]:
+def last_uses(steps: Iterable[tuple[int, Step]]) -> dict[Value, int]:
     """The last step that reads or writes each value's memory; views count for what they show."""
-    found: dict[Value, int] = {}
-    for n, step in enumerate(steps):
-        if not step.is_view:
-            for v in (*step.arrays, step.out):
-                found[v.storage] = n
-    return found
+    return {v.storage: n for n, step in steps if not step.is_view for v in (*step.arrays, step.out)}
 
 
 def heirs(step: Step, n: int, last: dict[Value, int]) -> list[Value]:
@@ -56,55 +54,85 @@ def untouched(steps: Sequence[Step], found: dict[Value, Value]) -> dict[Value, V
     return {v: r for v, r in found.items() if writes.get(r, 0) == 1}
 
 
-class Arena:
-    """Blocks of bytes that are taken and given back; a free block that is too small may grow."""
+class Arranged(NamedTuple):
+    """Places in the workspace, aliases of results, the bytes of the workspace, the regions with what they own."""
 
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-        self.free: list[tuple[int, int]] = []  # (size, block), sorted
-
-    def take(self, nbytes: int) -> int:
-        """The smallest free block that fits, else the largest one grown, else a new one."""
-        wanted = -(-nbytes // LINE) * LINE
-        place = bisect_left(self.free, (wanted, -1))
-        if place < len(self.free):
-            return self.free.pop(place)[1]
-        if self.free:
-            _, block = self.free.pop()
-            self.sizes[block] = wanted
-            return block
-        self.sizes.append(wanted)
-        return len(self.sizes) - 1
-
-    def give(self, block: int) -> None:
-        insort(self.free, (self.sizes[block], block))
+    places: dict[Value, Place]
+    aliases: dict[Value, Value]
+    arena: int
+    regions: tuple[Region, ...]
 
 
-def arrange(steps: Sequence[Step]) -> tuple[dict[Value, Place], dict[Value, Value], int]:
-    """Places in the workspace, aliases of results, the bytes of the workspace."""
-    last = last_uses(steps)
+def arrange(steps: Sequence[Step], regions: Sequence[Region], build: Builder) -> Arranged:
+    """Where everything lies."""
+    last, first = last_uses(enumerate(steps)), last_uses(reversed(list(enumerate(steps))))
+    for region in regions:
+        last.update({v: max(last[v], region.last) for v in region.whole})
     aliased = untouched(steps, aliases(steps, last))
+    regions = [replace(r, own=owned(steps, r, local(r, first, last) - aliased.keys(), last, build)) for r in regions]
+    within = {n: region for region in regions for n in range(region.first, region.last)}
+    virtual = {v for region in regions for v in (*region.own, *region.terms)} | aliased.keys()
     arena, block = Arena(), dict[Value, int]()
     ending: dict[int, list[Value]] = {}
     for v, n in last.items():
-        if v.kind == "work" and v not in aliased:
-            ending.setdefault(n, []).append(v)
+        if v.kind == "work" and v not in virtual:
+            ending.setdefault(within[n].last - 1 if n in within else n, []).append(v)
+    gone = set[Value]()
+
+    def take(values: Iterable[Value]) -> None:
+        for v in values:
+            block[v] = arena.take(v.nbytes)
+
     for n, step in enumerate(steps):
-        if step.is_view:
-            continue
-        v, gone = step.out.storage, set[Value]()
-        if v.kind == "work" and v not in aliased and v not in block:
+        here = within.get(n)
+        if here is not None and n == here.first:
+            take([*dict.fromkeys(here.own.values()), *here.terms.values()])
+        v = step.out.storage
+        if not step.is_view and v.kind == "work" and v not in virtual and v not in block:
             heir = next((w for w in heirs(step, n, last) if w in block), None)
-            block[v] = arena.take(v.nbytes) if heir is None else block[heir]
-            gone = set() if heir is None else {heir}
+            if heir is None:
+                take([v])
+            else:
+                block[v] = block[heir]
+                gone.add(heir)
         for w in ending.get(n, ()):
             if w not in gone and w in block:
                 arena.give(block[w])
-    for v in last:  # without entries, so that no step writes it
-        if v.kind == "work" and v not in aliased and v not in block:
-            block[v] = arena.take(v.nbytes)
-    offsets, end = [], 0
-    for size in arena.sizes:
-        offsets.append(end)
-        end += size
-    return {v: Place(offsets[b], v.nbytes) for v, b in block.items()}, aliased, end
+        if here is not None and n == here.last - 1:
+            for w in dict.fromkeys(here.own.values()):
+                arena.give(block[w])
+    take([v for v in last if v.kind == "work" and v not in virtual and v not in block])  # without entries
+    places = {v: Place(start, v.nbytes) for v, start in block.items()}
+    return Arranged(places, aliased, arena.end, tuple(regions))
+
+
+def local(region: Region, first: dict[Value, int], last: dict[Value, int]) -> set[Value]:
+    """What no step outside the region needs."""
+    return {v for v in region.axes if v.kind == "work" and region.first <= first[v] <= last[v] < region.last}
+
+
+def owned(
+    steps: Sequence[Step], region: Region, local: set[Value], last: dict[Value, int], build: Builder
+) -> dict[Value, Value]:
+    """The `local` values with the array in which each worker has its block of them; but for those that are computed
+    in memory that a step outside has filled."""
+    own: dict[Value, Value] = {}
+    free: dict[tuple[tuple[int, ...], str], list[Value]] = {}
+    for n in range(region.first, region.last):
+        step, gone = steps[n], set[Value]()
+        if step.is_view:
+            continue
+        v = step.out.storage
+        if v in local and v not in own:
+            dying = heirs(step, n, last)
+            heir = next((w for w in dying if w in own), None)
+            if heir is not None:
+                own[v], gone = own[heir], {heir}
+            elif not dying:
+                shape, dtype = region.block_shape(v), v.dtype
+                kept = free.get((shape, dtype.str))
+                own[v] = kept.pop() if kept else build.value(shape, dtype)
+        for w in {a.storage for a in step.arrays} | {v}:
+            if w in own and last[w] == n and w not in gone:
+                free.setdefault((own[w].shape, w.dtype.str), []).append(own[w])
+    return own

@@ -35,12 +35,13 @@ class Shown(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """Where a part of a concatenation goes."""
+    """Where a part of a concatenation goes; `times` as much of the node is the part."""
 
     joined: Node
     axis: int
     low: int
     high: int
+    times: Exact = 1
 
 
 class Layout(NamedTuple):
@@ -107,9 +108,9 @@ class Lowering:
             found = self.results[self.written[node]]
             return found if found.dtype == dtype else None
         slot = self.slots.get(node)
-        if slot is None or self.facts.computed(slot.joined) != dtype or self.factor[node] != self.factor[slot.joined]:
+        if slot is None or self.facts.computed(slot.joined) != dtype:
             return None
-        return stretch(self, slot)
+        return stretch(self, slot) if self.factor[node] == self.factor[slot.joined] * slot.times else None
 
     def layout(self, node: Node, args: Sequence[Shown], targeted: bool = True) -> Layout:
         """Every axis that some array has, in the order of the largest array; all, in order, for a target."""
@@ -141,7 +142,7 @@ def stand_ins(facts: Facts, factor: Mapping[Node, Exact]) -> dict[Node, Node]:
 
 
 def slots(facts: Facts) -> dict[Node, Slot]:
-    """The nodes that are used once, as a part of a concatenation."""
+    """The nodes that are used once, as a part of a concatenation or as what a part is a multiple of."""
     found = {}
     for node in facts.order:
         if isinstance(node, Call) and node.prim.name == "concat" and node not in facts.number:
@@ -150,8 +151,18 @@ def slots(facts: Facts) -> dict[Node, Slot]:
                 high = low + facts.shape[part][axis]
                 if facts.uses[part] == 1 and not isinstance(part, Input) and part not in facts.number:
                     found[part] = Slot(node, axis, low, high)
+                    found.update(multiplied(part, found[part], facts))
                 low = high
     return found
+
+
+def multiplied(part: Node, slot: Slot, facts: Facts) -> dict[Node, Slot]:
+    """Of a part `c x` the slot of x, if nothing else uses x."""
+    if not isinstance(part, Add) or len(part.operands) != 1 or facts.uses[part.operands[0]] != 1:
+        return {}
+    (x,) = part.operands
+    alone = not isinstance(x, Input) and x not in facts.number
+    return {x: slot._replace(times=facts.coef(part.coefs[0]))} if alone else {}
 
 
 def axis_of(y: Call) -> int:

@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import EinstanError
+from ..show.amounts import about
+
+if TYPE_CHECKING:
+    from .regions import Region
 
 Exact = int | Fraction  # an int wherever it is one: Python's fractions are slow
 Number = int | float | Fraction
@@ -24,7 +28,8 @@ VIEWS = frozenset({"transpose", "reshape", "index", "diagonal"})  # steps that t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """One array: `kind` says who owns its memory, `base` is the value of which it is a view."""
+    """One array: `kind` says who owns its memory, `base` is the value of which it is a view, and `shows` the value,
+    perhaps a view too, that it shows by an operation with parameters."""
 
     number: int
     shape: tuple[int, ...]
@@ -32,6 +37,7 @@ class Value:
     kind: Kind
     base: Value | None = None
     contiguous: bool = True
+    shows: tuple[Value, str, tuple[Any, ...]] | None = None
 
     @property
     def size(self) -> int:
@@ -114,8 +120,18 @@ class Step:
     def is_view(self) -> bool:
         return self.op in VIEWS
 
+    @property
+    def seconds(self) -> float:
+        """How long it takes on this machine, predicted: an order of magnitude. The machine's speed is measured when it
+        is first asked for, and kept (machine/kept.py)."""
+        from .seconds import here
+
+        return here(self)
+
     def __repr__(self) -> str:
-        return f"{self.out!r} = {self.op}({', '.join(map(repr, self.args))})   # {self.formula}"
+        made = f"{self.out!r} = {self.op}({', '.join(map(repr, self.args))})"
+        told = f"{self.formula} ~ {about(self.seconds, 's')}"
+        return f"{made}   # {told.strip()}"
 
 
 class Place(NamedTuple):
@@ -130,8 +146,8 @@ class Plan:
     """Straight-line steps for one set of sizes and dtypes.
 
     `places` puts the work values into one workspace of `arena` bytes; a value in `aliases` is computed in the
-    memory of a result. `flops`: multiply and add are two, an entrywise function one per element. `bytes` are read and
-    written. `peak_bytes` is all that is alive at once: workspace, constants, results, and what the step that needs most
+    memory of a result; `regions` are done in blocks. `flops`: multiply and add are two, an entrywise function one per
+    element. `bytes` are read and written. `peak_bytes` is all that is alive at once: workspace, constants, results, and what the step that needs most
     takes for a while; not the inputs.
     """
 
@@ -145,3 +161,4 @@ class Plan:
     bytes: int
     peak_bytes: int
     largest: Step | None  # the step whose result takes most memory
+    regions: tuple[Region, ...] = ()

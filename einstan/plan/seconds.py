@@ -1,0 +1,207 @@
+"""seconds: how long steps take, predicted from the rates of a machine.
+
+A step takes its calls, its rows, its entries, as they were measured in cache; or as long as memory needs for its bytes,
+where that is longer. Rows are the runs of entries that lie evenly apart in all its arrays. A matrix product takes its
+call, its flops, its bytes, and what numpy copies first because it lies in no order that a BLAS takes. Whether the
+arrays of a step are still in cache is not known: they are taken to have been used a few steps before.
+
+Letters: a, b the factors of a product, o its result; m, k, n the sizes of one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf, prod
+from typing import Any, Final
+
+import numpy as np
+
+from ..machine.kept import this_machine
+from ..machine.rates import ALIAS, Rates
+from .dtypes import DOUBLE, HALF
+from .values import Plan, Step, Value
+
+Strides = Sequence[int]
+
+ENTRY: Final = 6  # entering a kernel takes as long as so many additions of two numbers
+SINCE: Final = 3  # as many bytes as a step moves, so many times, were moved since its arrays were last used
+LINE: Final = 64  # bytes: strides up to a line of the cache cost nothing more
+REDUCED: Final = frozenset({"amax", "amin", "prod", "logsumexp", "norm", "sum"})  # `out` lacks the axes of params[0]
+COPIES: Final = frozenset({"copy", "concat", "part"})  # walk in the order of `out`; others in C order where any does
+ALIKE: Final = frozenset({"fill", "ones", "fold", *REDUCED, *COPIES, "softmax", "log_softmax", "unit"})
+
+
+def here(step: Step) -> float:
+    """Seconds for one step on this machine; infinite where no float holds them."""
+    try:
+        return seconds(step, this_machine(dtype_of(step)))
+    except OverflowError:
+        return inf
+
+
+def predicted(plan: Plan) -> float:
+    """Seconds for one call of a plan on this machine."""
+    first = this_machine(dtype_of(plan.steps[0]) if plan.steps else DOUBLE)
+    handed = len(plan.inputs) + len(plan.results)
+    return ENTRY * first.cost("add").call + handed * first.numbers["view"] + sum(map(here, plan.steps))
+
+
+def dtype_of(step: Step) -> np.dtype[Any]:
+    """The dtype that a step computes in: that of its result, or what is compared for one of bool."""
+    dtypes = [v.dtype for v in (step.out, *step.arrays) if v.dtype.kind != "b" and v.dtype != HALF]
+    return dtypes[0] if dtypes else DOUBLE
+
+
+def seconds(step: Step, rates: Rates) -> float:
+    """For one step, by the rates of any machine; nothing for what is made once, with the workspace."""
+    kind = step.out.storage.kind
+    if kind == "constant" or (step.is_view and kind == "work"):
+        return 0.0
+    if step.is_view:
+        return rates.numbers["view"]
+    if step.op in ("dot", "matmul"):
+        return product(step, rates)
+    return entrywise(step, rates)
+
+
+# ---------------------------------------------------------------- entry by entry
+
+
+def entrywise(step: Step, rates: Rates) -> float:
+    """What goes through its arrays once, and helpers that go several times."""
+    call, row, entry = rates.cost(step.op)
+    shape, strides = walk(step)
+    n = prod(shape)
+    if n == 0:
+        return call
+    if HALF in (step.out.dtype, *(v.dtype for v in step.arrays)):
+        entry = max(entry, rates.numbers["half"])
+    inner, run = innermost(shape, strides, step.op in COPIES)
+    rows = n // run
+    work = row * (rows - 1) + entry * (n - 1)
+    if step.op not in ALIKE and (rows > 1 or (len(step.args) > 1 and not step.out.shape)):
+        work += rates.numbers["iterator"]
+    if step.op not in REDUCED:
+        work += sum(n * across(v, s[inner], rates) for v, s in zip((*step.arrays, step.out), strides, strict=True) if s)
+    return call + max(work, step.bytes / rates.at("moved", SINCE * step.bytes))
+
+
+def walk(step: Step) -> tuple[tuple[int, ...], list[Strides]]:
+    """The axes that a step walks along, and the strides of its arrays and of its result in them."""
+    arrays, out = list(step.arrays), step.out
+    if step.op in REDUCED and arrays:
+        shape, (axes,), kept = arrays[0].shape, step.params, iter(layout(out))
+        return shape, [layout(arrays[0]), [0 if n in axes else next(kept) for n in range(len(shape))]]
+    if step.op == "fold":
+        own, kept = step.params
+        left = dict(zip(kept, layout(out), strict=True))
+        return arrays[0].shape, [*(layout(v) for v in arrays), [left.get(label, 0) for label in own]]
+    return out.shape, [broadcast(v, out.shape) for v in (*arrays, out)]
+
+
+def broadcast(v: Value, shape: tuple[int, ...]) -> Strides:
+    """The strides of an array that is repeated along the axes that it lacks; of a shape that does not fit, none."""
+    new = len(shape) - len(v.shape)
+    if new < 0:
+        return [0] * len(shape)
+    return [0] * new + [0 if d == 1 else stride for d, stride in zip(v.shape, layout(v), strict=True)]
+
+
+def innermost(shape: tuple[int, ...], strides: Sequence[Strides], by_out: bool) -> tuple[int, int]:
+    """The axis along which numpy walks first, and how many entries it takes in one run."""
+    axes = [n for n, d in enumerate(shape) if d != 1]
+    if not axes:
+        return 0, 1
+    if by_out or not any(rising(s, axes) for s in strides):
+        axes.sort(key=lambda n: -strides[-1][n])
+    run, last = shape[axes[-1]], axes[-1]
+    for axis in reversed(axes[:-1]):
+        if any(s[axis] != s[last] * shape[last] for s in strides):
+            break
+        run, last = run * shape[axis], axis
+    return axes[-1], run
+
+
+def rising(strides: Strides, axes: Sequence[int]) -> bool:
+    """Whether an array has its last axis lie closest."""
+    own = [strides[n] for n in axes if strides[n]]
+    return bool(own) and own[-1] == min(own)
+
+
+def across(v: Value, stride: int, rates: Rates) -> float:
+    """What an entry takes more where an array is walked through by long strides."""
+    nbytes = stride * v.dtype.itemsize
+    if nbytes <= LINE:
+        return 0.0
+    return rates.at("crossed" if nbytes % ALIAS else "aliased", v.nbytes)
+
+
+# ---------------------------------------------------------------- where entries lie
+
+
+def layout(v: Value) -> list[int]:
+    """Entries from one index to the next, along every axis."""
+    chain = [v]
+    while (shows := chain[-1].shows) is not None and shows[1] != "reshape":
+        chain.append(shows[0])
+    strides = in_order(chain[-1].shape)
+    for view in reversed(chain[:-1]):
+        assert view.shows is not None
+        _, op, params = view.shows
+        strides = SHOWN[op](strides, params)
+    return strides
+
+
+def in_order(shape: Sequence[int]) -> list[int]:
+    """Of an array in C order."""
+    strides, size = [], 1
+    for d in reversed(shape):
+        strides.append(size)
+        size *= max(1, d)
+    return strides[::-1]
+
+
+def indexed(strides: Strides, index: Sequence[Any]) -> list[int]:
+    old = iter(strides)
+    return [0 if entry is None else next(old) for entry in index] + list(old)
+
+
+def on_diagonal(strides: Strides, params: Sequence[Any]) -> list[int]:
+    labels, out = params
+    return [sum(s for s, label in zip(strides, labels, strict=True) if label == kept) for kept in out]
+
+
+SHOWN: Final[dict[str, Callable[[Strides, Sequence[Any]], list[int]]]] = {
+    "transpose": lambda strides, perm: [strides[n] for n in perm],
+    "index": indexed,
+    "diagonal": on_diagonal,
+}
+
+# ---------------------------------------------------------------- products
+
+
+def product(step: Step, rates: Rates) -> float:
+    """One matrix product, or a batch of small ones."""
+    (a, b), o = step.arrays, step.out
+    call = rates.cost(step.op).call
+    m, k = (1, *a.shape)[-2:]
+    n = b.shape[-1] if len(b.shape) > 1 else 1
+    number = prod(o.shape[:-2]) if max(len(a.shape), len(b.shape)) > 2 else 1
+    if number > 1:
+        call += number * rates.numbers["each"]
+    if k == 1 and step.op == "matmul":
+        return call + number * m * n * rates.numbers["naive"]
+    call += sum(v.size for v in (a, b, o) if not taken(v)) * rates.numbers["scattered"]
+    if m == 1 or n == 1:
+        return call + step.bytes / rates.at("read", step.bytes)
+    flops = 2 * m * k * n
+    return call + number * flops / rates.at("product", flops) + step.bytes / rates.at("moved", SINCE * step.bytes)
+
+
+def taken(v: Value) -> bool:
+    """Whether a BLAS takes the matrices as they lie: rows or columns without gaps between their entries."""
+    if len(v.shape) < 2:
+        return True
+    (m, n), (down, along) = v.shape[-2:], layout(v)[-2:]
+    by_rows = (along == 1 or n == 1) and (down >= n or m == 1)
+    return by_rows or ((down == 1 or m == 1) and (along >= m or n == 1))
