@@ -264,7 +264,7 @@ ALLOWED = {("emit.py", "exec"), ("emit.py", "compile"), ("straight.py", "eval"),
 
 
 def test_only_our_own_source_is_executed() -> None:
-    """No call of anything that runs a text but in emit, straight; getattr has a literal or a name from a literal table."""
+    """No call of anything that runs a text but in emit, straight; getattr: a literal or a name from a literal table."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
