@@ -1,7 +1,7 @@
 """greedy: orders made step by step, each time of the two neighbours whose product is smallest beside them.
 
-Law: the same network and the same random numbers give the same order. The work grows with the operands and their
-neighbours; labels of very many operands tie nobody.
+Laws: the same network and the same random numbers give the same order; the work grows with the operands and their
+neighbours. Labels of very many operands tie nobody.
 
 Smith and Gray, Journal of Open Source Software 2018 (opt_einsum), with two knobs: `weight` is how much the operands
 that vanish count against the product, `heat` how much chance counts against both.
@@ -9,7 +9,7 @@ that vanish count against the product, `heat` how much chance counts against bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from math import copysign, exp, log, log1p
 from random import Random
@@ -18,6 +18,7 @@ from typing import Final
 from .network import HUGE, Network, Pairs, bits
 
 CROWD: Final = 16  # a label of more operands makes no neighbours
+PATIENCE: Final = (10, 6)  # pairs that are scored, for each operand and each pair of neighbours; usual are 6 and 3
 HEAT: Final = (-7.0, 0.0)  # logarithms, from and to
 WEIGHT: Final = (-2.3, 1.4)
 
@@ -34,14 +35,24 @@ class Front:
         for k, own in self.labels.items():
             for bit in bits(own):
                 self.holders[bit].add(k)
-        self.fresh = len(self.labels)
+        self.fresh, self.scored, self.patience = len(self.labels), 0, float("inf")
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """All neighbours; so many more than these are looked at as `patience` says."""
+        found = [(other, k) for k in self.labels for other in self.neighbours(k) if other < k]
+        each, per_pair = PATIENCE
+        self.patience = each * len(self.labels) + per_pair * len(found)
+        return found
 
     def neighbours(self, k: int) -> list[int]:
+        if self.scored > self.patience:
+            return []
         near = (self.holders[bit] for bit in bits(self.labels[k]))
         return sorted(set().union(*(own for own in near if len(own) <= CROWD)) - {k})
 
     def volumes(self, a: int, b: int) -> tuple[float, float]:
         """Entries of the product of two, and of both."""
+        self.scored += 1
         volume, left, right = self.network.volume, self.labels[a], self.labels[b]
         both = left & right
         gone, one, other = both & self.ties, volume(left), volume(right)
@@ -68,19 +79,14 @@ def greedy(network: Network, score: Score) -> Pairs:
     """The order of the pairs of the least score; what shares no label is multiplied last, smallest first."""
     front = Front(network)
     labels = front.labels
-    heap: list[tuple[float, int, int]] = []
-
-    def meet(k: int, others: Iterable[int]) -> None:
-        for other in others:
-            heappush(heap, (score(*front.volumes(other, k)), other, k))
-
-    for k in range(len(labels)):
-        meet(k, [other for other in front.neighbours(k) if other < k])
+    heap = [(score(*front.volumes(a, b)), a, b) for a, b in front.pairs()]
+    heapify(heap)
     while heap:
         _, a, b = heappop(heap)
         if a in labels and b in labels:
             k = front.join(a, b)
-            meet(k, front.neighbours(k))
+            for other in front.neighbours(k):
+                heappush(heap, (score(*front.volumes(other, k)), other, k))
     smallest_first(front)
     return front.path
 
