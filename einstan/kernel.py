@@ -42,6 +42,14 @@ class Cost:
     flops: int
     bytes: int
     peak_bytes: int
+    plan: Plan = field(repr=False, compare=False)
+
+    @property
+    def seconds(self) -> float:
+        """Predicted for this machine: an order of magnitude. Its speed is measured when it is first asked for."""
+        from .plan.seconds import predicted
+
+        return predicted(self.plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +181,23 @@ class Kernel:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What is computed, in order; views cost nothing."""
+        """What is computed, in order, each step with its costs: flops, bytes, and the seconds that are predicted for it
+        on this machine; views cost nothing, and what is made once with the workspace takes no time.
+
+        >>> from einstan import parse
+        >>> k = parse("y[i] = A[i,K] x[K]").compile("y", sizes={"i": 30, "k": 50})
+        >>> k.steps[-1].op, k.steps[-1].flops
+        ('dot', 3000)
+        >>> 0 < k.steps[-1].seconds < k.cost.seconds
+        True
+        """
         return self._current().plan.steps
 
     @property
     def cost(self) -> Cost:
-        """Flops, bytes and peak memory of one call."""
+        """Flops, bytes and peak memory of one call, and the seconds that are predicted for it."""
         found = self._current().plan
-        return Cost(found.flops, found.bytes, found.peak_bytes)
+        return Cost(found.flops, found.bytes, found.peak_bytes, found)
 
     def svg(self) -> Picture:
         """The steps as a picture: what each one computes of what, its shape, flops and bytes; views are left out.

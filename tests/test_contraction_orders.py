@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from einstan.cli import main
 from einstan.contractions.contraction import contraction
 from einstan.errors import EinstanError
 from einstan.orders.comparison import compare
-from einstan.orders.cost_model import Machine, this_machine
 from einstan.orders.methods import installed
 from einstan.orders.table import OrderTable
 
@@ -391,36 +389,15 @@ def test_progress_counts_to_its_end() -> None:
 # ---------------------------------------------------------------- predicted times
 
 
-def test_predictions_add_up() -> None:
-    machine = Machine(
-        overhead=1.0,
-        view=0.5,
-        each=0.25,
-        product=100.0,
-        function=10.0,
-        near=1e6,
-        far=1e3,
-        strided=1.0,
-        half=10.0,
-        cache=10**9,
-    )
-    k = es.parse("Y[i,j] = tanh(A[i,K] B[K,j])").compile("Y", sizes={"i": 10, "j": 10, "k": 10})
-    steps = [s for s in k.steps if not s.is_view]
-    assert [s.op for s in steps] == ["dot", "tanh"]
-    assert machine.predicted(k._current().plan) == pytest.approx(6 + (1 + 2000 / 100) + (1 + 100 / 10))
-    far = replace(machine, function=1e9, cache=0)
-    assert far.seconds(steps[1]) == pytest.approx(1 + 1600 / 1e3)
-    (cast, *_) = compare("i,i->i", sizes={"i": 10}, dtype="float16", measure=False, optimize="auto")["auto"].steps
+def test_predicted_is_what_a_kernel_predicts() -> None:
+    table = quick(ATTENTION, of="L", wrt=["X", "Q"], sizes=SMALL, optimize="auto")
+    kernel = ATTENTION.value_and_grad("L", wrt=["X", "Q"]).compile(sizes=SMALL)
+    assert table["auto"].predicted == pytest.approx(kernel.cost.seconds)
+
+
+def test_casts_are_steps() -> None:
+    (cast, *_) = quick("i,i->i", sizes={"i": 10}, dtype="float16", optimize="auto")["auto"].steps
     assert (cast.formula, cast.bytes) == ("v0 = copy(A)", 60)
-    halves = contraction(((0,), (0,)), (0,), ((10,), (10,)), np.dtype("float16")).plan
-    assert [machine.seconds(s) for s in halves.steps if s.op == "copy"] == [1 + 60 / 10] * 3
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "complex128", "float16"])
-def test_this_machine_is_measured_once(dtype: str) -> None:
-    machine = this_machine(np.dtype(dtype))
-    assert machine is this_machine(np.dtype(dtype))
-    assert all(value > 0 for value in (machine.overhead, machine.view, machine.each, machine.product, machine.near))
 
 
 # ---------------------------------------------------------------- the command

@@ -30,6 +30,7 @@ FLOORS = [
     [
         "syntax.*",
         "ir",
+        "machine.*",
         "orders.exact",
         "orders.greedy",
         "orders.anneal",
@@ -69,7 +70,7 @@ FLOORS = [
     ["stabilise.*", "lower", "show.assignments", "show.exponents", "show.formula", "plan.*"],
     ["claims", "request", "emit", "arrays", "placing", "functions", "show.numpy_module", "show.program_graph"],
     ["callables", "lines", "memory", "show.plan_graph", "written", "running", "show.numpy_values", "show.html"],
-    ["kernel", "show.einsum", "orders.cost_model"],
+    ["kernel", "show.einsum"],
     ["compiling", "contractions.contraction", "expr"],
     ["programs", "contractions.calls"],
     ["language", "orders.subjects"],

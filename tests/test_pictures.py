@@ -16,7 +16,7 @@ import pytest
 
 import einstan as es
 from einstan.show import chart, graph, layered, plan_graph, program_graph
-from einstan.show.amounts import amount
+from einstan.show.amounts import about, amount
 from einstan.show.graph import Area, Sketch
 from einstan.show.html import formula
 from einstan.show.layered import Cell, Link
@@ -518,8 +518,9 @@ def test_html_of_kernels(name: str) -> None:
     rows = [["".join(cell.itertext()) for cell in row] for row in ET.fromstring(k._repr_html_()).iter("tr")]
     steps = [step for step in k.steps if not step.is_view]
     assert len(rows) == 1 + len(k._current().plan.inputs) + len(steps) + 1
-    assert rows[-1][-1] == amount(k.cost.bytes, "B")
-    assert rows[-1][-2] == (amount(k.cost.flops, "flop") if k.cost.flops else "")
+    assert rows[-1][-1] == about(k.cost.seconds, "s")
+    assert rows[-1][-2] == amount(k.cost.bytes, "B")
+    assert rows[-1][-3] == (amount(k.cost.flops, "flop") if k.cost.flops else "")
 
 
 def test_kernels_whose_nominal_sizes_do_not_fit_are_shown_as_text() -> None:

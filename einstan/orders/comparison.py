@@ -26,8 +26,8 @@ from ..errors import EinstanError, EinstanShapeError
 from ..ir import Einsum, Node, toposort
 from ..memory import entries, read_bytes, usable
 from ..plan import Plan, Step, Value
+from ..plan.seconds import predicted
 from ..running import Bound
-from .cost_model import Machine, this_machine
 from .methods import METHODS, Linear, Optimize, Order, installed, is_path, linear_path, method_of
 from .subjects import Sizes, Subject, subject_of
 from .table import Alone, OrderRow, OrderStep, OrderTable, Products
@@ -91,13 +91,12 @@ def compared(
     parts = subject.alone()
     tell = counted(progress, len(methods) * (1 + measure) + len(parts))
     load_libraries(methods)
-    machine = this_machine(subject.dtype)
     choice, plans = has_choice(subject), Plans()
     rows, orders = {}, {}
     for name, method in methods.items():
         tell(name)
         orders[name] = tried(subject, method, limits, plans)
-        rows[name] = row_of(subject, name, orders[name], limits, machine)
+        rows[name] = row_of(subject, name, orders[name], limits)
     alone = all_alone(parts, methods, orders, limits, tell)
     if measure:
         rows = run(subject, rows, orders, limits, tell)
@@ -266,7 +265,7 @@ def load_libraries(methods: Mapping[str, Optimize]) -> None:
 # ---------------------------------------------------------------- rows
 
 
-def row_of(subject: Subject, name: str, found: Tried, limits: Limits, machine: Machine) -> OrderRow:
+def row_of(subject: Subject, name: str, found: Tried, limits: Limits) -> OrderRow:
     """What is known of a method's order before it runs."""
     if found.plan is None:
         return OrderRow(name, remark=found.remark)
@@ -280,7 +279,7 @@ def row_of(subject: Subject, name: str, found: Tried, limits: Limits, machine: M
         largest_step=formula(largest, names) if largest else "",
         peak_bytes=plan.peak_bytes,
         planning=found.planning,
-        predicted=finite(lambda: machine.predicted(plan)),
+        predicted=finite(predicted(plan)),
         remark="over the memory limit" if limits.nbytes is not None and plan.peak_bytes > limits.nbytes else "",
         path=found.path,
         info=info(subject, found.path),
@@ -337,12 +336,8 @@ def formula(step: Step, names: Mapping[Value, str]) -> str:
     return f"{names[step.out.storage]} = {step.op}({args})"
 
 
-def finite(job: Callable[[], float]) -> float | None:
+def finite(found: float) -> float | None:
     """The number; None where it is larger than any float."""
-    try:
-        found = job()
-    except OverflowError:
-        return None
     return found if isfinite(found) else None
 
 

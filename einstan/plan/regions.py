@@ -34,6 +34,7 @@ CALL: Final = 2_000  # what a step does in a block, at least
 CALL_AT_ONCE: Final = 8_000  # the same where threads wait for one another between steps
 GAIN: Final = 0.85  # what is left of the time where threads of ours are better than those of a BLAS
 
+MOST: Final = 10**200  # of flops and of bytes: sizes have no bound, floats do
 BLOCK: Final = 1 << 19  # bytes of an array in one block
 CACHE: Final = 1 << 22  # bytes up to which an array is not divided for one worker
 SMALL: Final = 1 << 14  # bytes moved by a step that is done at once
@@ -183,10 +184,10 @@ def seen(view: Step, axis: int) -> int | None:
 
 def nanoseconds(step: Step) -> float:
     """About how long the step takes on one core."""
-    width = step.out.dtype.itemsize
+    width, moved, flops = step.out.dtype.itemsize, min(step.bytes, MOST), min(step.flops, MOST)
     if step.op in PRODUCTS:
-        return max(step.bytes * BYTE, step.flops * FLOP * width)
-    return step.bytes * BYTE + (step.flops * width * FUNCTION if step.op in FUNCTIONS else 0)
+        return max(moved * BYTE, flops * FLOP * width)
+    return moved * BYTE + (flops * width * FUNCTION if step.op in FUNCTIONS else 0)
 
 
 def is_threaded(step: Step) -> bool:

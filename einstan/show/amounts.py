@@ -24,6 +24,15 @@ def amount(value: float, unit: str = "") -> str:
     return f"{short(told / 1000.0**power)} {PREFIXES[power]}{unit}"
 
 
+def about(value: float, unit: str = "") -> str:
+    """The amount to two digits: one that is only predicted.
+
+    >>> about(0.012345, "s")
+    '12 ms'
+    """
+    return amount(float(f"{as_float(value):.2g}"), unit)
+
+
 def as_float(value: float) -> float:
     """The value; infinite where it is larger than any float."""
     try:

@@ -11,11 +11,12 @@ from html import escape
 from typing import Any, Final
 
 from ..plan import Plan, Step, Value
+from ..plan.seconds import predicted
 from ..syntax import ast, words
 from ..syntax.ast import Call, Concat, Expr, Filled, Number, Power, Tensor
 from ..syntax.words import Bind
 from . import text
-from .amounts import amount, extent
+from .amounts import about, amount, extent
 from .latex import NAME
 from .spelling import with_axes
 from .svg import shortened
@@ -202,7 +203,8 @@ def minus(s: str) -> str:
 
 
 def kernel(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]) -> str:
-    """The steps of a plan with their costs, the dearest ones darker; what it reads above, the totals below."""
+    """The steps of a plan with their costs, the dearest ones darker, and the times predicted for this machine; what it
+    reads above, the totals below."""
     steps = [step for step in plan.steps if not step.is_view]
     most = max((step.flops for step in steps), default=0)
     given = {value.storage: name for name, value in plan.inputs.items()}
@@ -210,15 +212,17 @@ def kernel(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]
     reads = [read_row(name, axes.get(name, ()), value) for name, value in plan.inputs.items()]
     computes = [step_row(step, most, given, found) for step in steps[:LINES]]
     left = len(steps) - LINES
-    more = [cells("td", f"<i>{left:,} more of {len(steps):,} steps</i>", "", "", "")] if left > 0 else []
-    total = cells("th", f"together, {amount(plan.peak_bytes, 'B')} at the peak", "", *costs(plan.flops, plan.bytes))
-    head = cells("th", "step", "shape", "flops", "read and written")
+    more = [cells("td", f"<i>{left:,} more of {len(steps):,} steps</i>", *[""] * 4)] if left > 0 else []
+    together = costs(plan.flops, plan.bytes, predicted(plan))
+    total = cells("th", f"together, {amount(plan.peak_bytes, 'B')} at the peak", "", *together)
+    head = cells("th", "step", "shape", "flops", "read and written", "predicted")
     body = "\n".join([*reads, *computes, *more, total])
     return f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def read_row(name: str, axes: Sequence[str], value: Value) -> str:
-    return cells("td", mono(with_axes(name, axes)), f"{extent(value.shape)} {escape(str(value.dtype))}", "", "given")
+    shape = f"{extent(value.shape)} {escape(str(value.dtype))}"
+    return cells("td", mono(with_axes(name, axes)), shape, "", "given", "")
 
 
 def step_row(step: Step, most: int, given: Mapping[Value, str], found: Mapping[Value, str]) -> str:
@@ -227,18 +231,18 @@ def step_row(step: Step, most: int, given: Mapping[Value, str], found: Mapping[V
     result = f" → <b>{escape(found[step.out.storage])}</b>" if step.out.storage in found else ""
     tint = f";background:rgba(230,140,40,{0.7 * step.flops / most:.2f})" if step.flops else ""
     first = mono(shortened(told, 120)) + result
-    return cells("td", first, extent(step.out.shape), *costs(step.flops, step.bytes), tint)
+    return cells("td", first, extent(step.out.shape), *costs(step.flops, step.bytes, step.seconds), tint)
 
 
-def costs(flops: int, moved: int) -> tuple[str, str]:
-    return amount(flops, "flop") if flops else "", amount(moved, "B")
+def costs(flops: int, moved: int, seconds: float) -> tuple[str, str, str]:
+    return amount(flops, "flop") if flops else "", amount(moved, "B"), about(seconds, "s")
 
 
-def cells(tag: str, first: str, shape: str, flops: str, moved: str, tint: str = "") -> str:
+def cells(tag: str, first: str, shape: str, flops: str, moved: str, seconds: str, tint: str = "") -> str:
     """A row of the table; numbers stand at the right, and the tint behind the flops."""
     right = "text-align:right"
-    styles = ("text-align:left", right, right + tint, right)
-    row = zip(styles, (first, shape, flops, moved), strict=True)
+    styles = ("text-align:left", right, right + tint, right, right)
+    row = zip(styles, (first, shape, flops, moved, seconds), strict=True)
     return "<tr>" + "".join(f'<{tag} style="{style}">{cell}</{tag}>' for style, cell in row) + "</tr>"
 
 

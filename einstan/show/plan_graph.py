@@ -1,7 +1,8 @@
 """plan_graph: the steps of a plan as a picture: what each one computes of what, and what it costs.
 
-A box is one step: its formula with holes for the arrays that it reads, the shape of its result, flops and bytes. The
-darker a box, the more of all flops are its own; the thicker a wire, the larger the array. Views are not drawn.
+A box is one step: its formula with holes for the arrays that it reads, the shape of its result, flops, bytes, and the
+time predicted for this machine. The darker a box, the more of all flops are its own; the thicker a wire, the larger the
+array. Views are not drawn.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..plan import Plan, Step, Value
-from .amounts import amount, extent
+from ..plan.seconds import predicted
+from .amounts import about, amount, extent
 from .graph import Box, Hole, Row, Text, Wire, again, draw, sketch
 from .spelling import with_axes
 from .svg import Picture, shortened
@@ -30,7 +32,7 @@ def picture(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str
     """The drawing of a plan; `axes` are letters for its inputs, `results` the names of what it returns."""
     boxes, wires, note = graph_of(plan, axes, results)
     cost = f"{amount(plan.flops, 'flop')}, {amount(plan.bytes, 'B')} moved, {amount(plan.peak_bytes, 'B')} at the peak"
-    return draw(sketch(boxes, wires), title, [f"{title}: {cost}"], note)
+    return draw(sketch(boxes, wires), title, [f"{title}: {cost}, ~ {about(predicted(plan), 's')}"], note)
 
 
 def graph_of(
@@ -200,7 +202,8 @@ def marked(letters: str) -> Row:
 
 def cost_row(step: Step) -> Row:
     flops = [amount(step.flops, "flop")] if step.flops else []
-    return (Text(" · ".join([extent(step.out.shape), *flops, amount(step.bytes, "B")]), "quiet"),)
+    costs = [extent(step.out.shape), *flops, amount(step.bytes, "B"), f"~ {about(step.seconds, 's')}"]
+    return (Text(" · ".join(costs), "quiet"),)
 
 
 def input_box(name: str, axes: Sequence[str], value: Value) -> Box:
