@@ -69,7 +69,8 @@ def by_peer(maker: Callable[[Any, Sequence[str], Arrays], Call]) -> Callable[[Mo
 
 @dataclass(frozen=True)
 class Candidate:
-    """`role`: the floor; the hand-written one; ourselves; a peer; or fused, a peer's special function of this model.
+    """`role`: the floor; the hand-written one; ourselves; a peer; compiled, which is torch's compiler; or fused, a
+    peer's special function of this model.
 
     `most` is how many inputs are given to a candidate that compiles for minutes.
     """
@@ -88,7 +89,7 @@ CANDIDATES = (
     Candidate("einstan-into", "einstan", "ours", einstan_into),
     Candidate("jax", "jax", "peer", by_peer(peers.jax_jit)),
     Candidate("torch", "torch", "peer", by_peer(peers.torch_eager)),
-    Candidate("torch-compile", "torch", "peer", by_peer(peers.torch_compiled), most=100),
+    Candidate("torch-compile", "torch", "compiled", by_peer(peers.torch_compiled), most=100),
     Candidate("torch-fused", "torch", "fused", fused),
     Candidate("autograd", "autograd", "peer", by_peer(peers.autograd)),
 )
@@ -132,14 +133,15 @@ COLUMNS = (
     ("calls", "calls", "d"),
     ("to_floor", "/ products", ".2f"),
     ("to_numpy", "/ numpy", ".2f"),
-    ("to_peer", "/ best peer", ".2f"),
+    ("to_peer", "/ best of jax, torch, autograd", ".2f"),
+    ("to_compiled", "/ torch.compile", ".2f"),
 )
 CHART = Chart("Value and gradients: time / numpy by hand", "case", "candidate", "to_numpy", "×")
-COMPARED = ("floor", "hand", "peer")  # roles, of which the fastest counts
+COMPARED = ("floor", "hand", "peer", "compiled")  # roles, of which the fastest counts
 
 
 def rows(case: Case, times: Mapping[str, Timing]) -> Iterator[dict[str, Any]]:
-    """A row for each candidate; ratios to the floor, to the hand-written version, to the fastest peer."""
+    """A row for each candidate; ratios to the floor, the hand-written version, the fastest peer, torch's compiler."""
     seconds = {name: t.seconds for name, t in times.items()}
     in_role = {role: [seconds[c.name] for c in CANDIDATES if c.role == role and c.name in seconds] for role in COMPARED}
     best = {role: min(found, default=None) for role, found in in_role.items()}
@@ -151,6 +153,7 @@ def rows(case: Case, times: Mapping[str, Timing]) -> Iterator[dict[str, Any]]:
             "to_floor": ratio(t.seconds, best["floor"]),
             "to_numpy": ratio(t.seconds, best["hand"]),
             "to_peer": ratio(t.seconds, best["peer"]),
+            "to_compiled": ratio(t.seconds, best["compiled"]),
         }
 
 

@@ -485,18 +485,19 @@ def toposort(roots: Iterable[Node], definitions: Mapping[Node, Node] | None = No
     """
     definitions = definitions or {}
     done: dict[Node, None] = {}
-    entered: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    stack = list(roots)
+    stack.reverse()
     while stack:
-        node, leaving = stack.pop()
-        if leaving:
+        node = stack[-1]
+        missing = [o for o in node.operands if o not in done]
+        if node in definitions and definitions[node] not in done:
+            missing.insert(0, definitions[node])
+        if missing:
+            missing.reverse()
+            stack += missing
+        else:
             done[node] = None
-        elif node not in entered:
-            entered.add(node)
-            stack.append((node, True))
-            stack.extend((o, False) for o in reversed(node.operands) if o not in entered)
-            if node in definitions:
-                stack.append((definitions[node], False))
+            stack.pop()
     return list(done)
 
 
@@ -525,11 +526,23 @@ def rebuild(node: Node, operands: Sequence[Node]) -> Node:
     if all(a is b for a, b in zip(node.operands, operands, strict=True)):
         return node
     if isinstance(node, Einsum):
+        if is_product(node) and not any(map(is_absorbed, operands)):
+            return _canonical(list(zip(operands, node.labels, strict=True)), node.out, {})
         return einsum(operands, node.labels, node.out, dict(node.sizes))
     if isinstance(node, Add):
         return add(zip(node.coefs, operands, strict=True), node.shape)
     assert isinstance(node, Call), f"our bug: a leaf has operands: {node!r}"
     return call(node.prim, operands, node.params)
+
+
+def is_product(e: Einsum) -> bool:
+    """Whether it multiplies, and its output neither repeats nor invents labels."""
+    return len(e.operands) > 1 and not e.sizes and len(set(e.out)) == len(e.out)
+
+
+def is_absorbed(node: Node) -> bool:
+    """Whether a product takes the node apart: a pattern, a multiple, zero."""
+    return (isinstance(node, Einsum) and node.is_pattern) or (isinstance(node, Add) and len(node.operands) < 2)
 
 
 def substitute(roots: Sequence[Node], table: Mapping[Node, Node]) -> list[Node]:

@@ -233,12 +233,14 @@ def test_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ratios() -> None:
-    seconds = {"products": 1.0, "numpy": 2.0, "einstan": 3.0, "jax": 8.0, "torch": 6.0, "torch-fused": 0.5}
+    seconds = {"products": 1.0, "numpy": 2.0, "einstan": 3.0, "jax": 8.0, "torch": 6.0, "torch-compile": 4.0}
+    seconds["torch-fused"] = 0.5
     times = {name: Timing(s, s, s, 1) for name, s in seconds.items()}
     found = {row["candidate"]: row for row in gradients.rows(models.CASES[0], times)}
     einstan = found["einstan"]
     assert (einstan["to_floor"], einstan["to_numpy"], einstan["to_peer"]) == (3.0, 1.5, 0.5)
     assert found["jax"]["to_peer"] == 8 / 6
+    assert (einstan["to_compiled"], found["torch-compile"]["to_peer"]) == (3 / 4, 4 / 6)
     del times["products"], times["jax"], times["torch"]
     (row,) = [row for row in gradients.rows(models.CASES[0], times) if row["candidate"] == "einstan"]
     assert row["to_floor"] is row["to_peer"] is None
@@ -282,8 +284,8 @@ def test_results_are_what_was_measured() -> None:
     once = ["on 2026-01-02 03:04 UTC", "- processor: abacus", "- cores: 7", "- threads: 3", "- numpy: 9.9"]
     for part in [*once, "| a | 1.23 |", "| bcd | - |", "x is not installed", "**a case**", str(Rounds())]:
         assert page.count(part) == 1, part
-    assert page.count("| mlp-16 | 1500.000 | 40% | - | - | 1.50 |") == 2  # the summary, of both precisions
-    assert page.count("| einstan | 1500.0000 | 40% | 7 | 1.50 | - | - |") == len(results.RUNS)
+    assert page.count("| mlp-16 | 1500.000 | 40% | - | - | - | 1.50 |") == 2  # the summary, of both precisions
+    assert page.count("| einstan | 1500.0000 | 40% | 7 | 1.50 | - | - | - |") == len(results.RUNS)
     heads = [
         "Summary",
         "gradients, float32",
