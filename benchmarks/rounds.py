@@ -18,10 +18,11 @@ Tell = Callable[[float, str], None]  # (part that is done, what is being done)
 
 @dataclass(frozen=True)
 class Rounds:
-    """How long is measured; `rest` lets the thread pools of the candidate before fall asleep."""
+    """How long is measured; `rest` lets the thread pools of the candidate before fall asleep: those of OpenBLAS wait
+    awake for a tenth of a second."""
 
     rounds: int = 5
-    rest: float = 0.02  # seconds
+    rest: float = 0.15  # seconds
     unmeasured: int = 2  # calls
     run: float = 0.1  # seconds
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from .rounds import FULL, Rounds
 
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREAD_VARIABLES = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "EINSTAN_NUM_THREADS",
+)
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,12 @@ class Bound:
     def run(
         self, functions: Functions, values: Sequence[Any], held: Workspace, out: tuple[Any, ...]
     ) -> tuple[Any, ...]:
+        """A workspace is kept for the next call; not where this one failed: threads may still be at work in it."""
         if self.pick is not None:
             values = [values[n] for n in self.pick]
-        try:
-            return held.enter(functions.run, values, held.arrays, out)
-        finally:
-            self.pool.append(held)
+        found: tuple[Any, ...] = held.enter(functions.run, values, held.arrays, out)
+        self.pool.append(held)
+        return found
 
     def nested(self, results: Sequence[Any]) -> Any:
         """The results as they were asked for."""

@@ -1,7 +1,7 @@
 """threads: blocks of a kernel done by several threads at once: ufuncs and matrix products let go of Python's lock.
 
 Workers are started when they are first needed and sleep between jobs; a process that was forked starts its own.
-EINSTAN_NUM_THREADS says how many threads work at once, the caller among them; else as many as the process may use cores.
+EINSTAN_NUM_THREADS says how many threads work at once, the caller among them; else as many as there are cores for it.
 While several work, a BLAS uses the thread that calls it: threadpoolctl tells it so, and without it one thread works.
 """
 

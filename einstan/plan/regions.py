@@ -37,7 +37,7 @@ GAIN: Final = 0.85  # what is left of the time where threads of ours are better 
 MOST: Final = 10**200  # of flops and of bytes: sizes have no bound, floats do
 BLOCK: Final = 1 << 19  # bytes of an array in one block
 CACHE: Final = 1 << 22  # bytes up to which an array is not divided for one worker
-SMALL: Final = 1 << 14  # bytes moved by a step that is done at once
+SMALL: Final = 1 << 18  # bytes moved by a step that is done at once
 THREADED: Final = 1 << 20  # flops from which on a BLAS uses all cores for a product
 ROWS: Final = 8  # for each thread, so that blocks are about equal
 TERM: Final = 8  # the terms of a sum take at most a part of what is summed: one in so many bytes
@@ -122,9 +122,12 @@ def product(step: Step) -> Iterator[Mode]:
         return
     if m == 2:
         yield Mode((0, None), 0)
+    if m == 1:
+        yield Mode((0, 0), None)
     if n == 2:
         yield Mode((None, 1), rank - 1)
-    yield Mode((m - 1, 0), None)
+    if m == 2:
+        yield Mode((1, 0), None)
 
 
 def fold(step: Step) -> Iterator[Mode]:
@@ -197,7 +200,7 @@ def is_threaded(step: Step) -> bool:
 
 def blocks_of(nbytes: int, workers: int) -> int:
     """How many blocks make an array of so many bytes, as many for every worker."""
-    return max(1, ceil(nbytes / BLOCK / workers)) * workers
+    return max(1, -(-nbytes // (BLOCK * workers))) * workers
 
 
 class Touched:

@@ -147,8 +147,8 @@ class Plan:
 
     `places` puts the work values into one workspace of `arena` bytes; a value in `aliases` is computed in the
     memory of a result; `regions` are done in blocks. `flops`: multiply and add are two, an entrywise function one per
-    element. `bytes` are read and written. `peak_bytes` is all that is alive at once: workspace, constants, results, and what the step that needs most
-    takes for a while; not the inputs.
+    element. `bytes` are read and written. `peak_bytes` is all that is alive at once: workspace, constants, results, and
+    what the step that needs most takes for a while; not the inputs.
     """
 
     inputs: dict[str, Value]
