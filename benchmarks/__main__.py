@@ -1,4 +1,4 @@
-"""`python -m benchmarks [gradients|paths|compile|growth|results]`: einstan and its peers side by side.
+"""`python -m benchmarks [gradients|memory|paths|compile|growth|results]`: einstan and its peers side by side.
 
 `results` runs all of them and writes benchmarks/RESULTS.md.
 """
@@ -17,7 +17,14 @@ from typing import Any
 from .rounds import FULL, QUICK
 from .settings import Settings, meant, set_threads
 
-SUITES = {"gradients": "gradients", "paths": "paths", "compile": "first_result", "growth": "growth"}  # suite: module
+# suite: module
+SUITES = {
+    "gradients": "gradients",
+    "memory": "memory",
+    "paths": "paths",
+    "compile": "first_result",
+    "growth": "growth",
+}
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -25,6 +25,15 @@ RUNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     ("gradients", ("--dtype", "float64"), "The same in float64."),
     (
+        "memory",
+        ("--dtype", "float32"),
+        "The peak of a call beside its inputs: what its kernel predicts (workspace, constants, results, and what numpy "
+        "takes for a while) and what tracemalloc sees; then the same with a limit of a quarter of the peak, with flops "
+        "and times as parts of those without a limit; `-` where the outputs alone are over it. tracemalloc sees what "
+        "numpy allocates; of jax and torch only the pages that the process got during a call are known.",
+    ),
+    ("memory", ("--dtype", "float64"), "The same in float64."),
+    (
         "paths",
         (),
         "Orders of contraction by every method that is installed, and what they cost. An order is run by einstan's "

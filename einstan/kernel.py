@@ -24,9 +24,12 @@ from .ir import Node, Shape
 from .memory import check_memory, entries
 from .orders.methods import Optimize, Order
 from .placing import check_places, direct, paths, unpacked
-from .plan import Plan, Step, plan
+from .plan import Plan, Step, lowered, prepared
+from .plan.regions import Cores
 from .running import Bound, Key
 from .show.spelling import with_axes
+from .slicing import fitting
+from .threads import count
 
 if TYPE_CHECKING:
     from .show.svg import Picture
@@ -272,7 +275,13 @@ class Kernel:
         dtypes = {name: dtype for name, (_, dtype) in zip(spec.names, key, strict=True)}
         with paused():
             order = Order(spec.optimize, entries(spec.memory_limit, dtypes.values()))
-            return bound(spec, key, plan(spec.build(env, order), env, dtypes, order, spec.inputs, beside))
+            cores = Cores(count())
+            nodes = prepared(spec.build(env, order), env, order)
+
+            def make(outputs: Sequence[Node], first: Sequence[Node]) -> Plan:
+                return lowered(outputs, first, env, dtypes, spec.inputs, beside, cores=cores)
+
+            return bound(spec, key, fitting(nodes, env, make, spec.memory_limit))
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
         """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""

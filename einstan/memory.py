@@ -43,13 +43,19 @@ def read_bytes(given: Any) -> int | None:
     )
 
 
+def most_bytes(limit: int | None) -> int | None:
+    """The limit, or what may be taken where there is none."""
+    return usable() if limit is None else limit
+
+
 def check_memory(found: Plan, limit: int | None = None) -> None:
     """Refuse a plan whose peak is over the limit, before anything is allocated."""
-    most = usable() if limit is None else limit
+    most = most_bytes(limit)
     if most is not None and found.peak_bytes > most:
         step = f" Its largest array is {found.largest.formula}." if found.largest is not None else ""
+        least = f"{amount(found.peak_bytes, 'B')} at its peak, in stretches too"
         raise EinstanError(
-            f"This needs {amount(found.peak_bytes, 'B')} at its peak, and the limit is {amount(most, 'B')}.{step}",
+            f"This needs {least}, and the limit is {amount(most, 'B')}.{step}",
             "Make it smaller, or raise memory_limit.",
         )
 

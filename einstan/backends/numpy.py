@@ -4,8 +4,7 @@ A text names its arguments {0}, {1}, .., its parameters {p0}, .., its result {ou
 that the generated source holds when it is used; it may read its arguments only before it writes `out`, if its row is
 `in_place`. Nothing here is imported by generated source, which needs numpy alone.
 
-A row tells what its text takes for a while beside its arguments and `out`, so that a plan knows its peak: what numpy
-itself needs to cast and to buffer is of a fixed size and not counted.
+A row tells what its text takes for a while beside its arguments and `out`, so that a plan knows its peak.
 """
 
 from __future__ import annotations

@@ -28,9 +28,10 @@ from ..memory import check_memory
 from ..order import as_written, associate
 from ..orders.methods import check_path
 from ..placing import direct
-from ..plan import Plan, plan
+from ..plan import Plan, lowered
 from ..plan.dtypes import kept
 from ..running import OWN_ERRSTATE, Bound, quiet_context
+from ..slicing import fitting
 from .subscripts import ArrayShape
 
 Path = tuple[tuple[int, ...], ...]  # opt_einsum's: places in a list that shrinks; the products go to its end
@@ -154,7 +155,11 @@ def contraction(
         leaves, env, hints = inputs(own, sizes, names, [f"x{k}" for k in range(len(own))])
         root, perm = laid_out(nested(leaves, out, env, method))
         dtypes = {node.name: dtype for node, _ in leaves}  # type: ignore[attr-defined]
-        made = plan([root], env, dtypes, hints=hints, promotion=kept)
+
+        def make(outputs: Sequence[Node], first: Sequence[Node]) -> Plan:
+            return lowered(outputs, first, env, dtypes, hints, promotion=kept)
+
+        made = fitting([root], env, make, None)
     check_rank(made)
     check_memory(made)
     key = tuple([(tuple([sizes[label] for label in labels]), dtype) for labels in own])

@@ -24,7 +24,7 @@ from .shown import Lowering, Shown
 from .sums import lower_add
 from .values import VIEWS, Arg, Place, Plan, Step, Value
 
-__all__ = ["Arg", "Place", "Plan", "Step", "VIEWS", "Value", "lowered", "plan"]
+__all__ = ["Arg", "Place", "Plan", "Step", "VIEWS", "Value", "lowered", "plan", "prepared"]
 
 
 def plan(
@@ -44,7 +44,12 @@ def plan(
     `promotion` gives the dtype of a product; `cores` are for the regions that are worth it.
     Raises EinstanShapeError where a size makes the value undefined (the maximum of nothing).
     """
-    return lowered(ordered(outputs, env, optimize), (), env, dtypes, hints, beside, promotion, cores)
+    return lowered(prepared(outputs, env, optimize), (), env, dtypes, hints, beside, promotion, cores)
+
+
+def prepared(outputs: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
+    """The outputs over binary products, those of concatenations and of parts as they are cheapest."""
+    return take_blocks(ordered(outputs, env, optimize), env)
 
 
 def lowered(
@@ -57,10 +62,9 @@ def lowered(
     promotion: Promotion = promote,
     cores: Cores = ONE,
 ) -> Plan:
-    """The steps of `outputs` that are over binary products; `first` are nodes below them that are computed before all
-    others, in this order."""
-    nodes = take_blocks([*outputs, *first], env)
-    facts = Facts(nodes[: len(outputs)], env, dtypes, beside, promotion, nodes[len(outputs) :])
+    """The steps of `outputs` that are prepared; `first` are nodes below them that are computed before all others, in
+    this order."""
+    facts = Facts(outputs, env, dtypes, beside, promotion, first)
     low = Lowering(facts, hints or {})
     low.run(LOWER)
     steps, regions = divided(low.build, cores)
