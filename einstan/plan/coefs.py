@@ -5,7 +5,7 @@ computes `factor[node] * node` instead of `node`, and every user divides its own
 keep their values. First, for every multiple that some end demands (a result, a term, the argument of a function), it
 is estimated what that multiple of each node below costs: few entries that many ends share are cheap. Then one sweep,
 users first: a product hands its multiple to the cheapest factor, a sum to all its terms; a node whose users all demand
-the same multiple is computed as that. Signs are those of `signs`.
+the same multiple is computed as that. A sum over an axis takes whatever others want. Signs are those of `signs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from ..ir import Add, Call, Einsum, Input, Node
 from .facts import Facts
-from .signs import LINEAR, place_signs, scalable
+from .signs import LINEAR, absorbs, place_signs, scalable, sums_axes
 from .values import Exact, exact, magnitude
 
 ROUNDS: Final = 3  # of estimating how many share a multiple
@@ -51,9 +51,11 @@ def place_coefficients(facts: Facts) -> Placed:
         asked = sweep.demands[node]
         agreed = len(asked) == 1 and scalable(node, facts)
         factor[node] = next(iter(asked)) if agreed else sign[node]
-        wanted[node] = handed_down(node, factor[node], sweep)
-        for operand, c in zip(node.operands, wanted[node], strict=True):
-            sweep.demands[operand][c] = None
+        wanted |= {user: [factor[node]] for user in facts.users[node] if absorbs(user, facts)}
+        if not absorbs(node, facts):
+            wanted[node] = handed_down(node, factor[node], sweep)
+            for operand, c in zip(node.operands, wanted[node], strict=True):
+                sweep.demands[operand][c] = None
     return Placed(factor, wanted)
 
 
@@ -92,10 +94,9 @@ def term_ends(a: Add, facts: Facts) -> Iterator[tuple[Exact, End]]:
 
 
 def price(node: Node, facts: Facts) -> int:
-    """What scaling a node costs. A sum over an axis is a product with ones, which may be other numbers; yet those who
-    share its operand had better share the multiple."""
-    if isinstance(node, Einsum) and len(node.operands) == 1 and node.summed and node.out:
-        return STEP
+    """What scaling a node costs."""
+    if sums_axes(node, facts):
+        return 0 if absorbs(node, facts) else STEP
     return STEP + facts.count(node)
 
 
@@ -125,7 +126,8 @@ def reached(facts: Facts, own: Sequence[End]) -> tuple[dict[Node, int], set[Node
     for end in own:
         fan[end.node] = fan.get(end.node, 0) + 1
     for node in reversed(facts.order):
-        if fan.get(node) == facts.uses[node] and scalable(node, facts):
+        free = sum([absorbs(user, facts) for user in facts.users[node]])
+        if node in fan and fan[node] + free == facts.uses[node] and scalable(node, facts):
             through.add(node)
             for operand in passed_to(node, facts):
                 fan[operand] = fan.get(operand, 0) + 1
@@ -155,6 +157,8 @@ def handed_cost(node: Node, flow: Mapping[Node, float], facts: Facts) -> float:
 
 def passed_to(node: Node, facts: Facts) -> Sequence[Node]:
     """The operands that may take a multiple of the node: one of them of a product, all of them of a sum."""
+    if absorbs(node, facts):
+        return []
     if isinstance(node, Einsum):
         return [o for o in node.operands if node.operands.count(o) == 1 and o not in facts.number]
     if isinstance(node, Call):

@@ -43,7 +43,7 @@ def place_signs(facts: Facts) -> dict[Node, int]:
 
 def carried_sign(node: Node, sign: Mapping[Node, int], facts: Facts) -> int:
     """The sign in which a node comes of its operands at no cost."""
-    if not scalable(node, facts):
+    if not scalable(node, facts) or absorbs(node, facts):
         return 1
     if carries_sign(node):
         negative = sum([sign[o] < 0 for o in node.operands])
@@ -51,6 +51,18 @@ def carried_sign(node: Node, sign: Mapping[Node, int], facts: Facts) -> int:
     if isinstance(node, Add) and len(node.operands) > 1:
         return -1 if all(facts.coef(c) * sign[o] < 0 for c, o in node.terms) else 1
     return 1
+
+
+def sums_axes(node: Node, facts: Facts) -> bool:
+    """Whether the node is a sum over axes: a product with ones, which may as well be other numbers."""
+    if not isinstance(node, Einsum) or len(node.operands) != 1 or node.is_pattern:
+        return False
+    return bool(node.summed and node.out) and scalable(node, facts)
+
+
+def absorbs(node: Node, facts: Facts) -> bool:
+    """Whether the node is such a sum of what others use too: it takes the multiple that they want."""
+    return sums_axes(node, facts) and not all(sums_axes(user, facts) for user in facts.users[node.operands[0]])
 
 
 def carries_sign(node: Node) -> bool:
@@ -91,7 +103,7 @@ def equations(facts: Facts, free: Mapping[Node, int]) -> Iterator[Equation]:
 
 def carried_parity(node: Node, parity: Mapping[Node, int], facts: Facts) -> int:
     """The turned sums below that turn the node."""
-    if not carries_sign(node) or not scalable(node, facts):
+    if not carries_sign(node) or not scalable(node, facts) or absorbs(node, facts):
         return 0
     mask = 0
     for operand in node.operands:
