@@ -146,9 +146,11 @@ CASES = (
     *(Case(f"chain-{n}", f"chain of {n} matrices", partial(chain, n)) for n in (10, 100, 1000)),
     *(Case(f"mps-{n}", f"inner product of MPS, {n} sites, bond 32", partial(mps, n, 32)) for n in (20, 200)),
     *(Case(f"lattice-{n}", f"lattice {n} × {n}, bond 4", partial(lattice, n, n, 4)) for n in (4, 6, 8)),
+    Case("lattice-12", "lattice 12 × 12, bond 2", partial(lattice, 12, 12, 2)),
     Case("regular-20", "random 3-regular network, 20 nodes, bond 4", partial(regular, 20, 4)),
     Case("regular-50", "random 3-regular network, 50 nodes, bond 3", partial(regular, 50, 3)),
     Case("regular-100", "random 3-regular network, 100 nodes, bond 2", partial(regular, 100, 2)),
+    Case("regular-200", "random 3-regular network, 200 nodes, bond 2", partial(regular, 200, 2)),
     Case("hyper-12", "16 labels of 2 to 4 operands each, 12 operands", partial(hyperedges, 12, 16)),
     Case("hyper-30", "40 labels of 2 to 4 operands each, 30 operands", partial(hyperedges, 30, 40)),
 )

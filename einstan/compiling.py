@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from .arrays import NOMINAL_SIZE, check_sizes
 from .bind import bindings_of, callables_of, sizes_of_results
@@ -16,6 +16,8 @@ from .memory import read_bytes
 from .order import associate, method_for
 from .orders.methods import Optimize, Order
 from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms
+
+LONG: Final = 20  # factors; the flat derivatives of longer products are many times as large as nested ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def kernel_of(
         signature = signature.resized(sizes)
         check_sizes(signature.shapes, signature.hints, options.sizes or {})
         graph = Graph.of(definitions.bound(functions, sizes), list(terms(tree)), options.laws)
-        plain = graph.nodes(list)
+        plain = graph.nodes(shortened)
         called = callables_of(plain, functions, signature.letters)
         optimize = method_for(options.optimize, graph.roots, list(signature.shapes))
     several = graph.has_products()
@@ -104,6 +106,13 @@ def kernel_of(
         recipe=recipe,
     )
     return Kernel(spec)
+
+
+def shortened(roots: Sequence[Node]) -> list[Node]:
+    """The roots; nested where a product has many factors: each of its derivatives would have nearly as many."""
+    if all(len(node.operands) <= LONG for node in toposort(roots)):
+        return list(roots)
+    return associate(roots, Guessed({}))
 
 
 def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:

@@ -15,6 +15,7 @@ import pytest
 import einstan as es
 from benchmarks.networks import Network as Case
 from benchmarks.networks import chain, graph, hyperedges, lattice, mps, regular
+from einstan import ir
 from einstan.orders import exact, greedy, methods
 from einstan.orders.anneal import Tree, annealed
 from einstan.orders.exact import cheapest
@@ -305,3 +306,21 @@ def test_auto_asks_no_other_library(present: bool, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(methods, "by_library", asked)
     monkeypatch.setattr(methods, "paths", asked)
     assert search(case.terms, case.out, case.sizes) == want
+
+
+def test_compiling_gradients_of_a_long_product_makes_nodes_as_many_as_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before sizes are known too: n flat derivatives of n factors each would be n² operands."""
+    made = [0]
+    original = ir.raw_einsum
+
+    def counted(operands: Any, *rest: Any) -> Any:
+        made[0] += len(operands)
+        return original(operands, *rest)
+
+    monkeypatch.setattr(ir, "raw_einsum", counted)
+    each = []
+    for n in (60, 240):
+        p, made[0] = program(n), 0
+        p.grad("L", wrt=[f"A{k}" for k in range(n)]).compile()
+        each.append(made[0] / n)
+    assert each[1] <= 1.3 * each[0]
