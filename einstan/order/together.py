@@ -9,7 +9,8 @@ Letters: n factors, s and t sets of them as bit masks, as in `orders.network`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -23,6 +24,7 @@ from .unique import Factor
 FACTORS: Final = 5  # of a product that is ordered anew
 NEAR: Final = 6  # nodes on each side of a product of which partners are sought
 ROUNDS: Final = 4
+USERS: Final = 4  # of a product that all of them may avoid
 PAIRS: Final = 100  # of sets of factors that are looked at, for every product of the graph
 BETTER: Final = 1 - 1e-9
 
@@ -33,23 +35,23 @@ def together(roots: Sequence[Node], env: Env, limit: int | None = None) -> list[
     `limit` is how many entries an intermediate should have at most.
     """
     book = Book(roots, env)
-    left, changes = PAIRS * len(book.ways), 0
+    search = Search(book, limit, PAIRS * len(book.ways))
     for _ in range(ROUNDS):
-        before = changes
-        for top in tops(book):
-            region = written_out(book, top) if top in book.ways and left > 0 else None
-            if region is not None:
-                left -= 3 ** len(region.factors) // 2
-                changes += improve(book, top, region, limit)
-        if changes == before:
+        tried = [search.improve(top) for top in tops(book)] + [search.avoid(inner) for inner in inners(book)]
+        if not any(tried):
             break
-    return book.built() if changes or book.again else list(roots)
+    return book.built() if search.changed or book.again else list(roots)
 
 
 def tops(book: Book) -> list[Node]:
     """Products that may be better in another association, the dearest first."""
     found = [node for node in book.order() if node in book.ways and written_out(book, node) is not None]
     return sorted(found, key=lambda node: -book.steps(book.ways[node]))
+
+
+def inners(book: Book) -> list[Node]:
+    """Products larger than what they are made of, which all that uses them may be better without."""
+    return [node for node in book.ways if is_wide(book, node) and 1 < book.uses[node] <= USERS]
 
 
 # ---------------------------------------------------------------- which products are written out, and how far
@@ -150,18 +152,19 @@ class Tree(NamedTuple):
 
 
 class Problem:
-    """A region as a network, in which some products are made anyway."""
+    """A region as a network, in which products are free that are made anyway: those that are not `gone`."""
 
-    def __init__(self, book: Book, region: Region, limit: int | None) -> None:
+    def __init__(self, book: Book, region: Region, limit: int | None, gone: Collection[Node]) -> None:
         self.book = book
         self.factors, self.out, self.opened = region
-        self.gone = vanishing(book, region)
+        self.gone = gone
         terms = [own for _, own in self.factors]
         self.labels = list(dict.fromkeys(x for own in (*terms, self.out) for x in own))
         self.bit = {x: n for n, x in enumerate(self.labels)}
         sizes = {x: book.size(d) for node, own in self.factors for x, d in zip(own, node.shape, strict=True)}
         self.network = Network(terms, self.out, sizes, limit)
         self.needed = self.mask(shared(terms, self.out))
+        self.whole = (1 << len(terms)) - 1
 
     def mask(self, labels: Collection[int]) -> int:
         return mask([self.bit[x] for x in labels])
@@ -169,10 +172,9 @@ class Problem:
     def names(self, labels: int) -> Labels:
         return tuple([self.labels[bit] for bit in bits(labels)])
 
-    @property
-    def old_cost(self) -> float:
-        """What is saved when the product is no longer made as it is."""
-        return sum([self.price(self.opened[node]) for node in self.gone])
+    def spent(self, nodes: Iterable[Node]) -> float:
+        """What opened products cost as they are made."""
+        return sum([self.price(self.opened[node]) for node in nodes])
 
     def price(self, way: Way) -> float:
         if way.is_transposed:
@@ -237,16 +239,71 @@ def vanishing(book: Book, region: Region) -> list[Node]:
     return gone
 
 
-def improve(book: Book, top: Node, region: Region, limit: int | None) -> bool:
-    """Make a product in the best way, if that costs less; whether it does."""
-    problem = Problem(book, region, limit)
-    best = problem.best()
-    whole = best[(1 << len(region.factors)) - 1]
-    if whole.cost >= problem.old_cost * BETTER:
-        return False
-    parts = (whole.made,) if whole.made else tuple([product(problem, best, s) for s in (whole.left, whole.right)])
-    book.change(top, Way(parts, region.out))
-    return True
+@dataclass
+class Search:
+    """`left` pairs of sets of factors may still be looked at; `changed` says whether any product is made in another
+    way."""
+
+    book: Book
+    limit: int | None
+    left: int
+    changed: bool = False
+
+    def improve(self, top: Node) -> bool:
+        """Make a product in the best way, if that costs less; whether it does."""
+        region = self.region(top)
+        if region is None:
+            return False
+        gone = vanishing(self.book, region)
+        problem = Problem(self.book, region, self.limit, gone)
+        best = problem.best()
+        if best[problem.whole].cost >= problem.spent(gone) * BETTER:
+            return False
+        self.remake(top, problem, best)
+        return True
+
+    def avoid(self, inner: Node) -> bool:
+        """Make all that uses a product without it, if that costs less in all; whether it does."""
+        users = using(self.book, inner)
+        regions = [region for top in users if (region := self.region(top)) is not None and inner in region.opened]
+        if len(regions) < max(2, len(users)):
+            return False
+        dying = [vanishing(self.book, region) for region in regions]
+        gone = {inner, *(node for nodes in dying for node in nodes)}
+        if len(gone) <= sum(map(len, dying)):
+            return False  # one of them is made of another
+        problems = [Problem(self.book, region, self.limit, gone) for region in regions]
+        old = sum([problem.spent(nodes) for problem, nodes in zip(problems, dying, strict=True)])
+        new = sum([problem.best()[problem.whole].cost for problem in problems])
+        if new >= (old + problems[0].spent([inner])) * BETTER:
+            return False
+        for top, problem in zip(users, problems, strict=True):
+            self.remake(top, problem, problem.best())
+        return True
+
+    def region(self, top: Node) -> Region | None:
+        """The product written out, if it is still made and the budget lasts."""
+        if top not in self.book.ways or self.left <= 0:
+            return None
+        found = written_out(self.book, top)
+        self.left -= 0 if found is None else 3 ** len(found.factors) // 2
+        return found
+
+    def remake(self, top: Node, problem: Problem, best: dict[int, Tree]) -> None:
+        """Make a product in the best way."""
+        tree = best[problem.whole]
+        parts = (tree.made,) if tree.made else tuple([product(problem, best, s) for s in (tree.left, tree.right)])
+        self.book.change(top, Way(parts, problem.out))
+        self.changed = True
+
+
+def using(book: Book, inner: Node) -> list[Node]:
+    """The products that a product is a factor of; none where something else uses it too."""
+    if inner not in book.ways:
+        return []
+    found = list(dict.fromkeys(node for nodes in book.met[inner].values() for node in nodes))
+    places = sum(node is inner for top in found for node, _ in book.ways[top].factors)
+    return found if places == book.uses[inner] else []
 
 
 def product(problem: Problem, best: dict[int, Tree], s: int) -> Factor:
