@@ -15,6 +15,7 @@ from einstan.dims import Dim
 from einstan.emit import compiled, emit, escaped
 from einstan.ir import Node, Prim, add, input_, number, scale
 from einstan.plan import plan
+from einstan.plan.scratch import OBJECT
 from einstan.prims import PRIMS
 from einstan.prims.scalar import HALF, SIGMOID, TANH, power
 from einstan.testing import evaluate
@@ -176,7 +177,7 @@ def test_thirty_thousand_lines_compile_in_seconds() -> None:
     (got,) = functions.run([np.ones((4, 4))], functions.workspace(), functions.results())
     assert got.shape == (4, 4)
     assert len(found.steps) >= 20_000
-    assert found.peak_bytes <= 3 * got.nbytes
+    assert found.peak_bytes <= 3 * got.nbytes + 10 * OBJECT
 
 
 def test_every_row_is_a_known_kind() -> None:

@@ -32,6 +32,7 @@ FLOORS = [
         "syntax.*",
         "ir",
         "machine.*",
+        "threads",
         "orders.exact",
         "orders.greedy",
         "orders.anneal",

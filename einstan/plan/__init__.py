@@ -73,7 +73,7 @@ def lowered(
     constants = {s.out.storage for s in computed if s.out.storage.kind == "constant"}
     kept = [*constants, *low.results.values()]
     copied = sum(low.results[root].nbytes for root in facts.roots) - sum(v.nbytes for v in low.results.values())
-    more = objects(steps, arranged.places) + max(scratch(steps, arranged.regions), copied)
+    more = objects(steps, {**arranged.places, **arranged.aliases}) + max(scratch(steps, arranged.regions), copied)
     return Plan(
         inputs={name: low.inputs[name] for name in dtypes if name in low.inputs},
         results=tuple(low.results[root] for root in facts.roots),

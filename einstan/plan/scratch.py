@@ -37,8 +37,9 @@ def scratch(steps: Sequence[Step], regions: Sequence[Region] = ()) -> int:
     return most
 
 
-def objects(steps: Sequence[Step], places: Mapping[Value, Place]) -> int:
-    """The bytes of all arrays beside their entries. Those of one shape in one place are one, and so are equal views."""
+def objects(steps: Sequence[Step], places: Mapping[Value, Place | Value]) -> int:
+    """The bytes of all arrays beside their entries. Those of one shape in one place (`places`: in the workspace, or in
+    a result) are one, and so are equal views."""
     number: dict[Value, int] = {}
     known: dict[Any, int] = {}
     for step in steps:
