@@ -88,7 +88,7 @@ for step in chain["auto"].steps:
 # As a picture: an order of multiplication is a tree, the operands are its leaves, each box is a product. The same
 # chain as a program; the kernel draws what it does.
 
-# %%
+# %% tags=["machine"]
 program = es.parse("P[i,o] = A[i,J] B[J,K] C[K,L] D[L,M] E[M,N] F[N,o]")
 program.compile("P", sizes=sizes).svg()
 

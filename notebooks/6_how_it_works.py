@@ -338,7 +338,7 @@ print(value.round(3), np.isfinite(slopes["U"]).all())
 # %% [markdown]
 # All of it as a picture: each box is a step of the plan, the darker the more of the flops are its own.
 
-# %%
+# %% tags=["machine"]
 kernel.svg()
 
 # %% [markdown]

@@ -40,10 +40,12 @@ def here(step: Step) -> float:
 
 
 def predicted(plan: Plan) -> float:
-    """Seconds for one call of a plan on this machine."""
+    """Seconds for one call of a plan on this machine; workers share what is done in blocks."""
     first = this_machine(dtype_of(plan.steps[0]) if plan.steps else DOUBLE)
     handed = len(plan.inputs) + len(plan.results)
-    return ENTRY * first.cost("add").call + handed * first.numbers["view"] + sum(map(here, plan.steps))
+    workers = {n: region.blocks.workers for region in plan.regions for n in range(region.first, region.last)}
+    steps = sum(here(step) / workers.get(n, 1) for n, step in enumerate(plan.steps))
+    return ENTRY * first.cost("add").call + handed * first.numbers["view"] + steps
 
 
 def dtype_of(step: Step) -> np.dtype[Any]:

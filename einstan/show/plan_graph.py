@@ -48,7 +48,8 @@ def graph_of(
 
 def read(plan: Plan, axes: Mapping[str, Sequence[str]], results: Sequence[str]) -> Graph:
     computed = [step for step in plan.steps if not step.is_view]
-    graph = Graph(most=max((step.flops for step in computed), default=0), left=max(0, len(computed) - STEPS))
+    most, left = max((step.flops for step in computed), default=0), max(0, len(computed) - STEPS)
+    graph = Graph(most, left, {v: terms for region in plan.regions for v, terms in region.terms.items()})
     for name, value in plan.inputs.items():
         graph.add(input_box(name, axes.get(name, ()), value), value)
     for step in computed[:STEPS]:
@@ -64,6 +65,7 @@ class Graph:
 
     most: int  # flops of the most expensive step
     left: int  # steps that are not drawn
+    terms: Mapping[Value, Value]  # what is made block by block: the array of all its terms, which are summed later
     boxes: list[Box] = field(default_factory=list)
     ends: list[tuple[int, int, Row, int]] = field(default_factory=list)  # source, target, label, bytes
     writers: dict[Value, dict[int, Value]] = field(default_factory=dict)  # by memory: boxes, and what each one wrote
@@ -94,7 +96,8 @@ class Graph:
             row += [Text(" × "), Hole()]
             ends.append((self.source(read), (), read.nbytes))
         self.overwritten(step)
-        n = self.add(step_box(step, row, [label for _, label, _ in ends], self.most), step.out)
+        box = step_box(step, row, [label for _, label, _ in ends], self.most)
+        n = self.add(box, self.terms.get(step.out, step.out))
         self.ends += [(source, n, label, size) for source, label, size in ends]
         if step.op == "copy":
             (self.origin[step.out.storage],) = (self.original(value) for value in step.arrays)
