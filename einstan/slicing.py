@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from math import prod
 from typing import Final, NamedTuple
@@ -47,8 +48,8 @@ from .prims.shape import concat, part
 STRETCHES: Final = (2, 4, 8, 16, 32, 64, 128, 256)  # how many are tried, until the plan fits
 LARGEST: Final = 8  # nodes whose axes are tried as wires
 WIRES: Final = 6  # how many of these, those with most entries first
-ENOUGH: Final = 1.05  # times the flops of the plan without a limit: no other wire is tried
-GAIN: Final = 0.97  # twice the stretches must bring the peak below this part of what it was, else no more are tried
+ENOUGH: Final = Fraction(105, 100)  # times the flops of the plan without a limit: no other wire is tried
+GAIN: Final = Fraction(97, 100)  # twice the stretches must bring the peak below this part of what it was, else no more are tried
 
 Make = Callable[[Sequence[Node], Sequence[Node]], Plan]  # (outputs, what is computed first, in order) -> plan
 
