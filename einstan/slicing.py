@@ -49,7 +49,7 @@ STRETCHES: Final = (2, 4, 8, 16, 32, 64, 128, 256)  # how many are tried, until 
 LARGEST: Final = 8  # nodes whose axes are tried as wires
 WIRES: Final = 6  # how many of these, those with most entries first
 ENOUGH: Final = Fraction(105, 100)  # times the flops of the plan without a limit: no other wire is tried
-GAIN: Final = Fraction(97, 100)  # twice the stretches must bring the peak below this part of what it was, else no more are tried
+GAIN: Final = Fraction(97, 100)  # twice the stretches bring the peak below this part of it, else no more are tried
 
 Make = Callable[[Sequence[Node], Sequence[Node]], Plan]  # (outputs, what is computed first, in order) -> plan
 
