@@ -28,8 +28,8 @@ RUNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "memory",
         ("--dtype", "float32"),
         "The peak of a call beside its inputs: what its kernel predicts (workspace, constants, results, and what numpy "
-        "takes for a while) and what tracemalloc sees; then the same with a limit of a quarter of the peak, with flops "
-        "and times as parts of those without a limit; `-` where the outputs alone are over it. tracemalloc sees what "
+        "takes for a while) and what tracemalloc sees; then the same with a limit, the outputs and a quarter of the "
+        "rest, with flops and times as parts of those without it; `-` where it can't be kept. tracemalloc sees what "
         "numpy allocates; of jax and torch only the pages that the process got during a call are known.",
     ),
     ("memory", ("--dtype", "float64"), "The same in float64."),

@@ -279,7 +279,7 @@ def recorded(suite: str, dtype: str) -> dict[str, Any]:
 
 
 def test_results_are_what_was_measured() -> None:
-    dtypes = ["float32", "float64", *["float32"] * 3]
+    dtypes = ["float32", "float64", "float32", "float64", *["float32"] * 3]
     page = results.page([recorded(run[0], dtype) for run, dtype in zip(results.RUNS, dtypes, strict=True)])
     once = ["on 2026-01-02 03:04 UTC", "- processor: abacus", "- cores: 7", "- threads: 3", "- numpy: 9.9"]
     for part in [*once, "| a | 1.23 |", "| bcd | - |", "x is not installed", "**a case**", str(Rounds())]:
@@ -290,6 +290,8 @@ def test_results_are_what_was_measured() -> None:
         "Summary",
         "gradients, float32",
         "gradients, float64",
+        "memory, float32",
+        "memory, float64",
         "paths, float32",
         "compile, float32",
         "growth, float32",

@@ -13,6 +13,8 @@ import pytest
 
 import einstan as es
 from benchmarks import memory
+from benchmarks.rounds import QUICK
+from benchmarks.settings import Settings
 from einstan.plan.arena import LINE, Arena
 from tests.models import MODELS, Model
 
@@ -219,3 +221,23 @@ def test_stretches_of_the_workspace_never_overlap() -> None:
     for start in held:
         arena.give(start)
     assert arena.take(arena.end) == 0 and arena.end <= 2 * most
+
+
+# ---------------------------------------------------------------- the benchmarks
+
+
+def test_rows_of_the_benchmark() -> None:
+    text = next(t for t in memory.TEXTS if t.name == "batch")
+    row = memory.row(text.case(text.small), Settings(dtype="float64", rounds=QUICK), lambda done, what: None)
+    assert set(row) >= {key for key, _, _ in memory.COLUMNS}
+    assert 0.9 < row["ratio"] < 1.1 and 0.9 < row["limited_ratio"] < 1.1
+    assert row["limited_measured_mb"] < row["limit_mb"] < row["measured_mb"]
+
+
+def test_one_contraction_by_everyone_who_is_seen() -> None:
+    seen = [c for c in memory.CANDIDATES if c.name not in memory.UNSEEN]
+    rows = list(memory.contraction(seen, {"b": 16, "g": 8, "k": 512, "d": 128}, "float64"))
+    assert [row["candidate"] for row in rows] == [c.name for c in seen]
+    assert all(row["by"] == "tracemalloc" and row["measured_mb"] > 0 for row in rows)
+    ours = [row["to_least"] for row in rows if row["candidate"].startswith("einstan")]
+    assert max(ours) <= 1.1 + 4 * 65536 / (16 * 8 * (128 + 512) * 8)  # numpy's buffers
