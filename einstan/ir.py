@@ -86,7 +86,7 @@ class Coef:
 
     @property
     def is_one(self) -> bool:
-        return not self.sizes and self.rational == 1
+        return self is UNIT or (not self.sizes and self.rational == 1)
 
     @property
     def huge(self) -> bool:
@@ -306,7 +306,7 @@ def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> No
         assert node.shape == shape, f"our bug: term of shape {node.shape} in a sum of shape {shape}"
         coef = Coef.of(given)
         inner, core = split(node)
-        if not (product := coef * inner).huge:
+        if core is not node and not (product := coef * inner).huge:
             coef, node = product, core
         if is_zero(node):
             continue
@@ -375,16 +375,23 @@ def einsum(
     dims: dict[Hashable, Dim] = dict(sizes or {})
     for operand, own in zip(operands, labels, strict=True):
         dims.update(zip(own, operand.shape, strict=True))
-    summed = dict.fromkeys(label for own in labels for label in own)
-    coef, factors, union = _absorb(list(zip(operands, map(tuple, labels), strict=True)))
-    find = union.find
-    outs = tuple(find(label) for label in out)
-    shape = tuple(dims[label] for label in out)
-    factors = [(node, tuple(find(label) for label in own)) for node, own in factors]
-    if any(is_zero(node) for node, _ in factors):
-        return zeros(shape)
+    factors = list(zip(operands, map(tuple, labels), strict=True))
+    if any(map(is_absorbed, operands)):
+        return _absorbing(factors, tuple(out), dims)
     carried = {label for _, own in factors for label in own}
-    for label in {find(label): None for label in summed}:
+    return _core(factors, tuple(out), {label: dims[label] for label in out}, carried)
+
+
+def _absorbing(given: list[Factor], out: tuple[Hashable, ...], dims: dict[Hashable, Dim]) -> Node:
+    """The contraction of factors some of which are patterns, multiples or zero."""
+    coef, factors, union = _absorb(given.copy())
+    find = union.find
+    outs = tuple([find(label) for label in out])
+    factors = [(node, tuple([find(label) for label in own])) for node, own in factors]
+    if any(is_zero(node) for node, _ in factors):
+        return zeros(tuple([dims[label] for label in out]))
+    carried = {label for _, own in factors for label in own}
+    for label in dict.fromkeys(find(label) for _, own in given for label in own):
         if label not in carried and label not in outs:
             coef = coef * Coef.size(dims[label])
     core = _core(factors, outs, {label: dims[label] for label in outs}, carried)
@@ -512,10 +519,15 @@ def inline(roots: Sequence[Node], definitions: Mapping[Node, Node]) -> list[Node
 
 def uses(roots: Sequence[Node]) -> dict[Node, int]:
     """How many operand places (and roots) hold each node."""
+    return uses_in(toposort(roots), roots)
+
+
+def uses_in(nodes: Iterable[Node], roots: Sequence[Node]) -> dict[Node, int]:
+    """How many operand places of the nodes, and roots, hold each node."""
     count: dict[Node, int] = {}
     for root in roots:
         count[root] = count.get(root, 0) + 1
-    for node in toposort(roots):
+    for node in nodes:
         for operand in node.operands:
             count[operand] = count.get(operand, 0) + 1
     return count

@@ -8,10 +8,11 @@ would do its work twice).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import count
 
-from .ir import UNIT, Add, Call, Coef, Einsum, Node, Prim, add, einsum, rebuild, toposort, uses
+from .ir import UNIT, Add, Call, Coef, Einsum, Node, Prim, add, einsum, rebuild, toposort, uses_in
 
 Law = Callable[..., Node | None]
 MAX_PASSES = 6
@@ -19,7 +20,7 @@ MAX_PASSES = 6
 
 def normalise(roots: Sequence[Node], laws: Sequence[Law]) -> list[Node]:
     """`roots` under `laws`; again while that leaves a product or a sum with a single user of its kind."""
-    table = by_kind(laws)
+    table = by_kind(tuple(laws))
     current, merged = list(roots), merging(roots)
     for _ in range(MAX_PASSES):
         current = one_pass(current, merged, table)
@@ -29,7 +30,8 @@ def normalise(roots: Sequence[Node], laws: Sequence[Law]) -> list[Node]:
     return current
 
 
-def by_kind(laws: Iterable[Law]) -> dict[type[Node] | Prim, list[Law]]:
+@lru_cache(maxsize=8)
+def by_kind(laws: tuple[Law, ...]) -> dict[type[Node] | Prim, list[Law]]:
     """The laws by the kind of node, or the primitive, at their head (`law.head`)."""
     table: dict[type[Node] | Prim, list[Law]] = {}
     for law in laws:
@@ -107,9 +109,10 @@ def apply(node: Node, table: dict[type[Node] | Prim, list[Law]]) -> Node | None:
 
 def merging(roots: Sequence[Node]) -> set[Node]:
     """The nodes that vanish into their single user: a product in a product, a sum in a sum."""
-    count_ = uses(roots)
+    nodes = toposort(roots)
+    count_ = uses_in(nodes, roots)
     inside: set[Node] = set()
-    for node in reversed(toposort(roots)):
+    for node in reversed(nodes):
         if isinstance(node, Einsum) or (isinstance(node, Add) and (len(node.operands) > 1 or node in inside)):
             for o in node.operands:
                 if type(o) is type(node) and count_[o] == 1:
