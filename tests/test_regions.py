@@ -19,6 +19,7 @@ from einstan import kernel, threads
 from einstan.plan import regions
 from einstan.plan.regions import Region
 
+from . import random_checks
 from .models import MODELS, Model, relative_error
 
 EAGER = {"WORTH": 1e-9, "CALL": 0, "CALL_AT_ONCE": 0, "START": 0, "GAIN": 1e9, "BLOCK": 64, "CACHE": 0, "SMALL": 0}
@@ -80,6 +81,13 @@ def test_no_block_needs_what_another_overwrites(model: Model, back: bool, eager:
     eager.setattr(threads, "at_once", lambda work, number: list(map(work, range(number))))
     assert all(relative_error(a, b) < 1e-12 for a, b in zip(flat(k(**model.arrays())), first, strict=True))
     assert bool(ran) == bool(found(k))
+
+
+@pytest.mark.parametrize("seed", [121, 139, 235, *range(1000, 1020)])
+def test_random_programs_give_the_same_numbers_in_blocks(seed: int, eager: pytest.MonkeyPatch) -> None:
+    eager.setattr(kernel, "count", lambda: 3)
+    eager.setattr(threads, "at_once", lambda work, number: [work(n) for n in range(number)])
+    assert random_checks.failures(seed, 2, [random_checks.check_values, random_checks.check_gradients]) == []
 
 
 # ---------------------------------------------------------------- what is done in blocks

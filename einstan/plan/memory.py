@@ -117,7 +117,11 @@ def owned(
     """The `local` values with the array in which each worker has its block of them; but for those that are computed
     in memory that a step outside has filled."""
     own: dict[Value, Value] = {}
-    free: dict[tuple[tuple[int, ...], str], list[Value]] = {}
+    free: dict[tuple[tuple[int, ...], str, int], list[Value]] = {}
+
+    def kind(v: Value) -> tuple[tuple[int, ...], str, int]:
+        return region.block_shape(v), v.dtype.str, region.axes[v]
+
     for n in range(region.first, region.last):
         step, gone = steps[n], set[Value]()
         if step.is_view:
@@ -125,14 +129,13 @@ def owned(
         v = step.out.storage
         if v in local and v not in own:
             dying = heirs(step, n, last)
-            heir = next((w for w in dying if w in own), None)
+            heir = next((w for w in dying if w in own and kind(w) == kind(v)), None)
             if heir is not None:
                 own[v], gone = own[heir], {heir}
             elif not dying:
-                shape, dtype = region.block_shape(v), v.dtype
-                kept = free.get((shape, dtype.str))
-                own[v] = kept.pop() if kept else build.value(shape, dtype)
+                kept = free.get(kind(v))
+                own[v] = kept.pop() if kept else build.value(region.block_shape(v), v.dtype)
         for w in {a.storage for a in step.arrays} | {v}:
             if w in own and last[w] == n and w not in gone:
-                free.setdefault((own[w].shape, w.dtype.str), []).append(own[w])
+                free.setdefault(kind(w), []).append(own[w])
     return own

@@ -247,8 +247,14 @@ class Group:
             return False
         if not (self.sums(step, mode) if mode.out is None else self.writes(step.out, mode.out)):
             return False
-        rows = gcd(self.rows, *sizes(step, mode))
+        rows = self.rows_with(step, mode)
         return rows >= ROWS * self.cores.threads or (rows > 1 and rows % self.cores.threads == 0)
+
+    def rows_with(self, step: Step, mode: Mode) -> int:
+        """At how many places all axes can be cut, those of memory behind views too."""
+        place = None if mode.out is None else self.place(step.out, mode.out)
+        behind = [] if place is None else [step.out.storage.shape[place]]
+        return gcd(self.rows, *sizes(step, mode), *behind)
 
     def shows(self, v: Value, axis: int | None) -> bool:
         """Whether a block has what it reads: anything that is done, its own rows of what is made here."""
@@ -287,8 +293,8 @@ class Group:
 
     def add(self, step: Step, mode: Mode) -> None:
         place = None if mode.out is None else self.place(step.out, mode.out)
+        self.rows = self.rows_with(step, mode)
         self.steps.append((step, mode))
-        self.rows = gcd(self.rows, *sizes(step, mode))
         self.touched.add(step)
         if place is not None:
             self.axes[step.out.storage] = place
