@@ -83,7 +83,8 @@ class Search:
             result = self.network.kept(a, b, joined)
         cost += self.network.cost(a, b, result)
         if cost < known:
-            self.labels[joined], self.costs[joined], self.below[joined] = result, cost, (s, t)
+            self.labels[joined], self.costs[joined] = result, cost
+            self.below[joined] = (s, t) if s & -s < t & -t else (t, s)  # what holds the first operand stands left
             heappush(self.heap, (cost, joined))
 
     def multiplied(self, pieces: Sequence[int]) -> int:
