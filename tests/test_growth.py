@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import einstan as es
+from benchmarks import growth, models
 from einstan.ir import Node, inline, toposort
 from einstan.request import ALL_LAWS, Graph, Term
 from einstan.running import Bound
@@ -258,3 +259,37 @@ def test_sizes_are_checked_before_anything_runs(
 def test_nodes_are_walked_once() -> None:
     """A node that is shared at two hundred levels has four hundred nodes below it, not 2^200."""
     assert len(toposort([whole(es.parse(chain("shared", 200)))])) < 800
+
+
+def called_in(work: Callable[[], Any]) -> tuple[int, Any]:
+    """How many functions are called, of Python and of C, and the result."""
+    calls = 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        result = work()
+    finally:
+        sys.setprofile(None)
+    return calls, result
+
+
+def calls_of_stages(model: models.Model) -> dict[str, int]:
+    """From a text to the first value and gradients."""
+    arrays = model.arrays("float32")
+    found = {}
+    found["parse"], program = called_in(lambda: es.parse(model.text))
+    found["derive and compile"], kernel = called_in(lambda: program.value_and_grad("L", wrt=model.wrt).compile())
+    found["plan and first call"], _ = called_in(lambda: kernel(**arrays))
+    return found
+
+
+@pytest.mark.parametrize("make", [growth.layers, growth.lstm])
+def test_no_stage_works_more_for_a_layer_of_many(make: Callable[[int], models.Model]) -> None:
+    """Twice as many layers are at most a tenth more than twice the work."""
+    _, few, many = (calls_of_stages(make(n)) for n in (2, 12, 24))  # the first time, tables are made
+    for stage, calls in many.items():
+        assert calls <= 2.2 * few[stage], stage
