@@ -39,8 +39,13 @@ PLANS_KEPT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one call: multiply and add are two flops, an entrywise function one per element; bytes are read and
-    written; the peak is workspace, constants and results together."""
+    """Of one call: multiply and add are two flops, an entrywise function one per element; bytes are read and written.
+
+    `peak_bytes` are held at once at most: workspace and constants, which stay for the next call, results, and what
+    numpy takes for a while. Inputs are the caller's: they, what is made of them first (of lists; of integers in a
+    derivative), copies of inputs with gaps that BLAS can't take, and results of earlier calls that are still held come
+    on top.
+    """
 
     flops: int
     bytes: int

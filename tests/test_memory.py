@@ -19,10 +19,10 @@ from einstan.plan.arena import LINE, Arena
 from tests.models import MODELS, Model
 
 Arrays = dict[str, np.ndarray]
-LEAST = 300_000  # bytes of the largest input, so that numpy's objects count little
+LEAST = 200_000  # bytes of the largest input, so that numpy's objects count little
 
 
-def peaks(kernel: es.Kernel, arrays: Arrays, calls: int = 3) -> list[int]:
+def peaks(kernel: es.Kernel, arrays: Arrays, calls: int = 2) -> list[int]:
     """Of the first calls of a kernel that is planned and compiled: what is held at most, over what was before."""
     kernel._bind(arrays)[0].compiled()
     gc.collect()
@@ -74,10 +74,7 @@ def test_models_of_any_depth(model: Model) -> None:
 
 
 FORMULAS = {
-    **{
-        name: f"Y[i,j] = {name}(X[i,j])"
-        for name in "exp log1p tanh sigmoid softplus relu gelu erf abs sign step".split()
-    },
+    **{name: f"Y[i,j] = {name}(X[i,j])" for name in "exp log1p tanh sigmoid softplus relu erf abs sign step".split()},
     **{name: f"Y[i] = {name}[j](X[i,j])" for name in "sum mean prod max logsumexp norm".split()},
     **{name: f"Y[i,j] = {name}[j](X[i,j])" for name in ("softmax", "log_softmax")},
     "softmax of columns": "Y[j,i] = softmax[i](X[i,j])",
@@ -89,8 +86,8 @@ FORMULAS = {
     "unit": "Y[i,j] = X[i,j] / norm[j](X[i,j])",
     "gram": "Y[i,j] = X[i,K] X[j,K]",
     "gram of columns": "Y[i,j] = X[K,i] X[K,j]",
-    "product of parts": "Y[i,j] = X[K=0:200,i] X[K=300:500,j]",
-    "product of stretches": "Y[i,j] = X[i,K=0:200] X[j,K=300:500]",
+    "product of parts": "Y[i,j] = X[K=0:100,i] X[K=200:300,j]",
+    "product of stretches": "Y[i,j] = X[i,K=0:100] X[j,K=200:300]",
     "repeated": "Y[i,j] = X[i,j] + X[i,j] X[i,j]",
 }
 KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -105,7 +102,7 @@ KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("name", FORMULAS)
 def test_operations(name: str) -> None:
     program = es.parse(FORMULAS[name])
-    x = np.random.default_rng(0).standard_normal((500, 600))
+    x = np.random.default_rng(0).standard_normal((400, 500))
     packed = [
         kind for kind in KINDS if kind != "transposed" or "product" not in name
     ]  # whose parts BLAS takes as wanted
@@ -117,9 +114,8 @@ def test_operations(name: str) -> None:
 def test_gradients(name: str) -> None:
     letters = FORMULAS[name].split("=")[0].strip()
     program = es.parse(f"{FORMULAS[name]}\nL = {letters.upper()} {letters.upper()}")
-    x = np.random.default_rng(0).standard_normal((500, 600))
-    for kind in ("float32", "float64"):
-        assert right(program.grad("L", wrt="X").compile(), {"X": KINDS[kind](x)}), kind
+    x = np.random.default_rng(0).standard_normal((400, 500))
+    assert right(program.grad("L", wrt="X").compile(), {"X": x.astype("float32")})
 
 
 def test_derivatives_of_two_indices() -> None:
