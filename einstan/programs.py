@@ -352,8 +352,8 @@ class Program:
         callables), `strict` leaves out laws that hold for finite values only, `check_finite` reports nan and inf,
         `optimize` orders contractions (a name such as "dp", a path, a function; see `es.contract_path`),
         `memory_limit` (bytes, or a text such as "1GB") is for what a call takes beside its inputs: over it, what lies
-        along an axis is computed in stretches, and what no stretches bring below it is refused; `sizes` are those that `source`
-        and `cost` show.
+        along an axis is computed in stretches, and what no stretches bring below it is refused; `sizes` are those that
+        `source` and `cost` show.
 
         >>> k = parse("y[i] = f(x[i])").compile("y", functions={"f": "tanh"})
         >>> k(x=[0.0, 100.0])
