@@ -133,7 +133,7 @@ def settled(optimize: Optimize) -> Optimize:
 def named(name: str) -> Method:
     """The method of that name, also one that opt_einsum's users have registered there."""
     if name in EXTRAS and find_spec(name) is None:
-        raise MissingBackendError(f"{name} is not installed.", 'Write pip install "einstan[paths]".')
+        raise MissingBackendError(f"{name} is not installed.", f"Write pip install {name}.")
     if name in METHODS:
         return METHODS[name]
     try:

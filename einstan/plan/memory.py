@@ -71,7 +71,7 @@ def arrange(steps: Sequence[Step], regions: Sequence[Region], build: Builder) ->
     aliased = untouched(steps, aliases(steps, last))
     regions = [replace(r, own=owned(steps, r, local(r, first, last) - aliased.keys(), last, build)) for r in regions]
     within = {n: region for region in regions for n in range(region.first, region.last)}
-    virtual = {v for region in regions for v in (*region.own, *region.terms)} | aliased.keys()
+    virtual = {v for region in regions for v in region.own} | aliased.keys()
     arena, block = Arena(), dict[Value, int]()
     ending: dict[int, list[Value]] = {}
     for v, n in last.items():

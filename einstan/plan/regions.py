@@ -74,7 +74,7 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The steps `first` to `last`, in blocks. `modes` has one for each step, None for views of what is not made here.
+    """The steps from `first` on before `last`, in blocks. `modes` has one for each step, None for views of what is not made here.
 
     `axes` says along which axis the memory of what is made here is cut; `whole` is read here not just by the rows of
     the block. `terms` are the values that each block makes a term of, with the array of all terms; `own` those that
@@ -423,9 +423,10 @@ def region(group: Group, build: Builder, steps: list[Step], shown: Callable[[Ste
             steps.append(view)
             modes.append(view_mode(view, group))
         if mode.out is None:
-            term = build.value(step.out.shape, step.out.dtype)
-            terms[term] = build.value((blocks.number, *step.out.shape), step.out.dtype)
-            sums.append(sum_of(terms[term], step.out))
+            every = build.value((blocks.number, *step.out.shape), step.out.dtype)
+            term = replace(build.value(step.out.shape, step.out.dtype), base=every)
+            terms[term] = every
+            sums.append(sum_of(every, step.out))
             step = replace(step, out=term)
         steps.append(step)
         modes.append(mode)
