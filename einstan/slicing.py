@@ -216,8 +216,12 @@ class Sliced(NamedTuple):
 
 
 class Stretch(NamedTuple):
+    """From `low` to `high`; how many entries of the wire lie before and after."""
+
     low: Dim
     high: Dim
+    before: int
+    after: int
 
 
 def sliced(outputs: Sequence[Node], wire: Wire, env: Env, n: int) -> Sliced:
@@ -234,8 +238,9 @@ def sliced(outputs: Sequence[Node], wire: Wire, env: Env, n: int) -> Sliced:
 
 def stretches(length: Dim, size: int, n: int) -> list[Stretch]:
     """n stretches of nearly one length; together they are as long as the wire, whatever its symbol stands for."""
-    ends = [Dim.of(k * size // n) for k in range(n)] + [length]
-    return [Stretch(low, high) for low, high in pairwise(ends)]
+    ends = [k * size // n for k in range(n + 1)]
+    dims = [*map(Dim.of, ends[:-1]), length]
+    return [Stretch(*pair, low, size - high) for pair, (low, high) in zip(pairwise(dims), pairwise(ends), strict=True)]
 
 
 class Work:
@@ -292,7 +297,7 @@ class Work:
 
     def make_pieces(self, phase: int, k: int) -> None:
         """All pieces of one stretch."""
-        low, high = self.parts[k]
+        low, high, _, _ = self.parts[k]
         for node in self.members[phase]:
             cut = self.wire.cuts[node]
             pairs = zip(node.operands, cut.operands, strict=True)
@@ -321,14 +326,14 @@ class Work:
 
 
 def view(x: Node, axis: int, stretch: Stretch, number: int) -> Node:
-    """A stretch of x, seen in another way for every number: the planner makes once what is made of one view."""
-    low, high = stretch
-    if number == 0:
-        return part(x, axis, low, high)
-    if low.value == 0:
-        return part(part(x, axis, low, high + number), axis, low, high)
-    start = low - min(number, low.value or 0)
-    return part(part(x, axis, start, high), axis, low - start, high - start)
+    """A stretch of x, seen in another way for every number: the planner makes once what is made of one view. So it
+    does where the wire is too short for another way."""
+    low, high, before, after = stretch
+    if 0 < number <= after:
+        return part(part(x, axis, low, high + number), axis, Dim.of(0), high - low)
+    if 0 < number <= before:
+        return part(part(x, axis, low - number, high), axis, Dim.of(number), high - low + number)
+    return part(x, axis, low, high)
 
 
 def running(total: Node | None, term: Node) -> Node:
