@@ -15,6 +15,7 @@ import einstan as es
 from benchmarks import memory
 from benchmarks.rounds import QUICK
 from benchmarks.settings import Settings
+from einstan import slicing
 from einstan.plan.arena import LINE, Arena
 from tests.models import MODELS, Model
 
@@ -183,6 +184,22 @@ def test_what_two_phases_need_is_made_again() -> None:
     assert error(limited(**arrays), want) <= 1e-12
     assert limited.cost.peak_bytes <= limit
     assert kernel.cost.flops < limited.cost.flops <= 1.5 * kernel.cost.flops
+
+
+@pytest.mark.parametrize("model", SHALLOW, ids=lambda m: m.name)
+def test_every_wire_gives_the_same_numbers(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    derivative = es.parse(model.text).value_and_grad(model.of, wrt=list(model.wrt))
+    functions, arrays = dict(model.functions) or None, model.arrays()
+    want = derivative.compile(functions=functions)(**arrays)
+    for n in range(3):
+
+        def cut(outputs: Any, env: Any, make: Any, limit: Any, n: int = n) -> Any:
+            for wire in [*slicing.wires(outputs, env)][n : n + 1]:
+                return make(*slicing.sliced(outputs, wire, env, min(3, wire.length.at(env))))
+            return make(outputs, ())
+
+        monkeypatch.setattr("einstan.kernel.fitting", cut)
+        assert error(derivative.compile(functions=functions)(**arrays), want) <= 1e-11
 
 
 def test_a_limit_that_nothing_keeps_is_refused() -> None:
