@@ -23,6 +23,7 @@ from .errors import EinstanError
 Array = np.ndarray[Any, np.dtype[Any]]
 Cut = tuple[Array, int]
 VARIABLE: Final = "EINSTAN_NUM_THREADS"
+TRIES: Final = 100
 
 
 def count() -> int:
@@ -193,7 +194,7 @@ def one_thread_each() -> Iterator[None]:
         if not LIMIT.wanted:
             LIMIT.before = [(library, library.num_threads) for library in libraries()]
             for library, _ in LIMIT.before:
-                library.set_num_threads(1)
+                settle(library, 1)
         LIMIT.wanted += 1
     try:
         yield
@@ -202,4 +203,12 @@ def one_thread_each() -> Iterator[None]:
             LIMIT.wanted -= 1
             if not LIMIT.wanted:
                 for library, threads in LIMIT.before:
-                    library.set_num_threads(threads)
+                    settle(library, threads)
+
+
+def settle(library: Any, threads: int) -> None:
+    """Tell a library its number of threads until it has it: OpenBLAS now and then misses that."""
+    for _ in range(TRIES):
+        library.set_num_threads(threads)
+        if library.num_threads == threads:
+            return
