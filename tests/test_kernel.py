@@ -411,7 +411,7 @@ def test_a_peak_over_the_limit_is_refused_before_anything_is_allocated() -> None
     outer = einsum([input_("a", (n,)), input_("b", (m,))], ["i", "j"], "ij")
     k = kernel([TANH(outer)], shapes={"a": (n,), "b": (m,)})
     big = np.broadcast_to(np.float64(1), (10**7,))
-    with pytest.raises(EinstanError, match=r"This needs 800 TB at its peak, and the limit is .*v\d+\[i,i1\]|\[i,j\]"):
+    with pytest.raises(EinstanError, match=r"This needs 800 TB at its peak, .* and the limit is .*v\d+\[i,i1\]"):
         k(a=big, b=big)
     assert available() is None or available() > 0  # type: ignore[operator]
 
