@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import peers, progress
+from . import host, peers, progress
 from .by_hand import Arrays
 from .checking import TOLERANCE, same_numbers
 from .models import CASES, Case, Model
@@ -175,7 +175,8 @@ def tables(settings: Settings) -> Iterator[Table]:
         tell = progress.part(case.name, n, len(cases))
         tell(0, "right numbers")
         model = case.model()
-        times = measure(calls_of(model, present, settings.dtype), settings.rounds, tell)
+        calls, before = calls_of(model, present, settings.dtype), host.ticks()
+        times = measure(calls, settings.rounds, tell)
         progress.clear()
         title = f"{case.title}: value and gradients, {settings.dtype}"
-        yield Table(title, list(rows(case, times)), COLUMNS, (*notes, *too_many(model, present)))
+        yield Table(title, list(rows(case, times)), COLUMNS, (*notes, *too_many(model, present), *host.told(before)))
