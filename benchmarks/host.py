@@ -1,4 +1,4 @@
-"""host: the part of a virtual machine's cores that its host gave to others while something ran: times suffer from it."""
+"""host: what part of its cores a virtual machine did not get while something ran: times suffer from it."""
 
 from __future__ import annotations
 
