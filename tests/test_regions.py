@@ -90,6 +90,15 @@ def test_random_programs_give_the_same_numbers_in_blocks(seed: int, eager: pytes
     assert random_checks.failures(seed, 2, [random_checks.check_values, random_checks.check_gradients]) == []
 
 
+def test_a_view_of_a_view_comes_after_it(eager: pytest.MonkeyPatch) -> None:
+    """A product of an array and its transpose: one operand is seen through the other."""
+    eager.setattr(kernel, "count", lambda: 2)
+    g = es.parse("y[k] = A[I,J] exp(B[I,J,k])\ns = y[K] y[K]").hessian("s", wrt=["A", "B"])
+    arrays = {"A": np.full((1, 2), 0.5), "B": np.linspace(0, 1, 6).reshape(1, 2, 3)}
+    e = np.exp(arrays["B"])
+    np.testing.assert_allclose(g.compile()(arrays)["A"]["A"], 2 * np.einsum("ijk,mnk->ijmn", e, e), rtol=1e-14)
+
+
 # ---------------------------------------------------------------- what is done in blocks
 
 

@@ -229,3 +229,16 @@ def test_coefficients_are_exact_until_they_meet_data() -> None:
     """0.1 + 0.2 is 0.3 in the notation, whatever it is in binary."""
     p = es.parse("y = (0.1 + 0.2) x - 0.3 x + x / 3")
     assert p.compile("y")(x=3.0) == float(Fraction(1))
+
+
+@pytest.mark.parametrize("dtype", [B1, I1, I8])
+@pytest.mark.parametrize(
+    "text",
+    ["y[i] = 0.5 where(x[i] > 0, n[i], x[i])", "y[i] = where(x[i] > 0, n[i], x[i]) / 3 + x[i]", "y[i] = 0.1 elu(n[i])"],
+)
+def test_whole_numbers_beside_floats_are_not_scaled_by_fractions(text: str, dtype: np.dtype) -> None:
+    p = es.parse(text)
+    given = {"n": np.arange(4).astype(dtype), "x": np.array([1.5, -1.0, 2.0, 0.5])}
+    arrays = {name: given[name] for name in p.compile("y").inputs}
+    want = p.compile("y")({name: x.astype(float) for name, x in arrays.items()})
+    np.testing.assert_allclose(p.compile("y")(arrays), want, rtol=1e-15)

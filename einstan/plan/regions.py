@@ -396,12 +396,14 @@ def divided(build: Builder, cores: Cores) -> tuple[list[Step], list[Region]]:
 
     def shown(step: Step) -> list[Step]:
         """The views that the step needs and that are not there yet."""
-        chain = []
+        found: list[Step] = []
         for v in (*step.arrays, step.out):
+            chain = []
             while v in views:
                 chain.append(views.pop(v))
                 (v,) = chain[-1].arrays
-        return chain[::-1]
+            found += chain[::-1]
+        return found
 
     for part in found:
         if isinstance(part, Step):

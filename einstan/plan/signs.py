@@ -76,7 +76,8 @@ def scalable(node: Node, facts: Facts) -> bool:
     if d is None or d.kind not in "fc" or node in facts.number or isinstance(node, Input):
         return False
     if isinstance(node, Call):
-        return node.prim.name in LINEAR
+        passed = [node.operands[k] for k in LINEAR.get(node.prim.name, ())]
+        return bool(passed) and all(o in facts.number or facts.computed(o).kind in "fc" for o in passed)
     return bool(node.operands)
 
 
