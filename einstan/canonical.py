@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 BUDGET = 2_000
@@ -20,9 +19,8 @@ Encoding = list[tuple[int, ...]]
 
 def order(keys: Sequence[bytes], labels: Sequence[Labels], out: Labels) -> list[int]:
     """The positions of the factors in canonical order."""
-    plain = sorted(range(len(keys)), key=keys.__getitem__)
-    if all(keys[a] != keys[b] for a, b in pairwise(plain)):
-        return plain
+    if len(set(keys)) == len(keys):
+        return sorted(range(len(keys)), key=keys.__getitem__)
     return Search(keys, labels, out).smallest({})[1]
 
 
@@ -31,7 +29,8 @@ def numbered(labels: Sequence[Labels], out: Labels) -> dict[Hashable, int]:
     numbers: dict[Hashable, int] = {}
     for own in (out, *labels):
         for label in own:
-            numbers.setdefault(label, len(numbers))
+            if label not in numbers:
+                numbers[label] = len(numbers)
     return numbers
 
 

@@ -24,7 +24,8 @@ class Dim:
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         self.terms: Final = tuple(sorted((m, c) for m, c in terms.items() if c))
         self._hash: Final = hash(self.terms)
-        self.text: Final = " + ".join("*".join(([str(c)] if c != 1 or not m else []) + list(m)) for m, c in self.terms)
+        texts = ["*".join(([str(c)] if c != 1 or not m else []) + list(m)) for m, c in self.terms]
+        self.text: Final = " + ".join(texts) or "0"
 
     @staticmethod
     @lru_cache(maxsize=100_000)
@@ -98,7 +99,7 @@ class Dim:
         return total
 
     def __str__(self) -> str:
-        return self.text or "0"
+        return self.text
 
     def __repr__(self) -> str:
         return f"Dim({self})"

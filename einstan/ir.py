@@ -93,7 +93,9 @@ class Coef:
         return is_huge(self.rational)
 
     def __str__(self) -> str:
-        return " ".join([str(self.rational), *(f"({d})^{n}" for d, n in self.sizes)])
+        if self is UNIT:
+            return "1"
+        return " ".join([str(self.rational), *[f"({d})^{n}" for d, n in self.sizes]])
 
 
 UNIT: Final = Coef()
@@ -235,7 +237,7 @@ _lock = threading.Lock()
 
 def _intern(kind: type[Node], shape: Shape, operands: tuple[Node, ...], payload: str, **fields: Any) -> Any:
     key = blake2b(digest_size=16)
-    key.update(f"{kind.__name__}|{payload}|{'|'.join(map(str, shape))}".encode())
+    key.update(f"{kind.__name__}|{payload}|{'|'.join([d.text for d in shape])}".encode())
     for operand in operands:
         key.update(operand.digest)
     digest = key.digest()
@@ -313,7 +315,7 @@ def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> No
         key = (node, coef.sizes)
         found = merged.get(key)
         merged[key] = coef if found is None else Coef(within_digits(found.rational + coef.rational), coef.sizes)
-    kept = [(coef, node) for (node, _), coef in merged.items() if coef.rational]
+    kept = [(coef, node) for (node, _), coef in merged.items() if coef is UNIT or coef.rational]
     if not kept:
         return zeros(shape)
     if len(kept) == 1:
@@ -345,7 +347,7 @@ def _content(coefs: Sequence[Coef]) -> Coef:
 
     A factor far from 1 stays inside, so that no coefficient leaves the range of floats.
     """
-    if all(c.rational in (1, -1) and not c.sizes for c in coefs):
+    if all(c is UNIT or (c.rational in (1, -1) and not c.sizes) for c in coefs):
         return coefs[0]
     top, bottom = 0, 1
     for c in coefs:
@@ -450,7 +452,7 @@ def _absorb(waiting: list[Factor]) -> tuple[Coef, list[Factor], _Union]:
 
 def _core(factors: list[Factor], out: tuple[Hashable, ...], dims: dict[Hashable, Dim], carried: set[Hashable]) -> Node:
     """A contraction whose output repeats or invents labels is a pattern around a plain contraction."""
-    plain = tuple(dict.fromkeys(label for label in out if label in carried))
+    plain = tuple(dict.fromkeys([label for label in out if label in carried]))
     sums = carried - set(out)
     if plain != out and factors and (len(factors) > 1 or sums):
         inner = _canonical(factors, plain, {})
@@ -465,10 +467,10 @@ def _canonical(factors: list[Factor], out: tuple[Hashable, ...], sizes: dict[Has
         order = canonical.order([node.digest for node, _ in factors], [own for _, own in factors], out)
         factors = [factors[k] for k in order]
     numbers = canonical.numbered([own for _, own in factors], out)
-    labels = tuple(tuple(numbers[label] for label in own) for _, own in factors)
-    outs = tuple(numbers[label] for label in out)
+    labels = tuple([tuple([numbers[label] for label in own]) for _, own in factors])
+    outs = tuple([numbers[label] for label in out])
     extra = tuple(sorted((numbers[label], d) for label, d in sizes.items())) if sizes else ()
-    return raw_einsum(tuple(node for node, _ in factors), labels, outs, extra)
+    return raw_einsum(tuple([node for node, _ in factors]), labels, outs, extra)
 
 
 def raw_einsum(
@@ -478,7 +480,7 @@ def raw_einsum(
     dims = dict(sizes)
     for node, own in zip(operands, labels, strict=True):
         dims.update(zip(own, node.shape, strict=True))
-    shape = tuple(dims[label] for label in out)
+    shape = tuple([dims[label] for label in out])
     return _intern(Einsum, shape, operands, f"{labels}->{out}", labels=labels, out=out, sizes=sizes)  # type: ignore[no-any-return]
 
 
@@ -496,7 +498,7 @@ def toposort(roots: Iterable[Node], definitions: Mapping[Node, Node] | None = No
     stack.reverse()
     while stack:
         node = stack[-1]
-        missing = [o for o in node.operands if o not in done]
+        missing = [o for o in node.operands if o not in done] if node.operands else []
         if node in definitions and definitions[node] not in done:
             missing.insert(0, definitions[node])
         if missing:
@@ -535,7 +537,7 @@ def uses_in(nodes: Iterable[Node], roots: Sequence[Node]) -> dict[Node, int]:
 
 def rebuild(node: Node, operands: Sequence[Node]) -> Node:
     """The same node over other operands of the same shapes, through the constructors."""
-    if all(a is b for a, b in zip(node.operands, operands, strict=True)):
+    if node.operands == tuple(operands):
         return node
     if isinstance(node, Einsum):
         if is_product(node) and not any(map(is_absorbed, operands)):

@@ -23,7 +23,9 @@ def normalise(roots: Sequence[Node], laws: Sequence[Law]) -> list[Node]:
     table = by_kind(tuple(laws))
     current, merged = list(roots), merging(roots)
     for _ in range(MAX_PASSES):
-        current = one_pass(current, merged, table)
+        before, current = current, one_pass(current, merged, table)
+        if current == before:
+            break
         merged = merging(current)
         if not merged:
             break
@@ -64,7 +66,7 @@ def one_pass(roots: Sequence[Node], merged: set[Node], table: dict[type[Node] | 
         if node not in entered:
             entered.add(node)
             stack.append((node, None))
-            stack.extend((o, None) for o in reversed(region(node, merged)) if o not in done)
+            stack += [(o, None) for o in reversed(region(node, merged)) if o not in done]
             continue
         built, missing = settle(merge(node, merged, done), done)
         if missing:
@@ -122,6 +124,8 @@ def merging(roots: Sequence[Node]) -> set[Node]:
 
 def region(node: Node, merged: set[Node]) -> list[Node]:
     """The operands of `node` once the nodes of `merged` have vanished."""
+    if not merged:
+        return list(reversed(node.operands))
     found, waiting = [], list(node.operands)
     while waiting:
         o = waiting.pop()
@@ -134,7 +138,7 @@ def region(node: Node, merged: set[Node]) -> list[Node]:
 
 def merge(node: Node, merged: set[Node], done: dict[Node, Node]) -> Node:
     """`node` over normalised operands, with its region flattened."""
-    if not any(o in merged and type(o) is type(node) for o in node.operands):
+    if not merged or not any(o in merged and type(o) is type(node) for o in node.operands):
         return rebuild(node, [done[o] for o in node.operands])
     if isinstance(node, Add):
         return merge_sum(node, merged, done)

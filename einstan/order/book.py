@@ -29,10 +29,12 @@ class Way(NamedTuple):
         return {label for _, own in self.factors for label in own}
 
     @property
-    def pairs(self) -> set[tuple[Node, Node]]:
+    def pairs(self) -> Sequence[tuple[Node, Node]]:
         """The two factors, in both orders."""
-        (a, _), (b, _) = self.factors[0], self.factors[-1]
-        return {(a, b), (b, a)} if len(self.factors) > 1 else set()
+        if len(self.factors) < 2:
+            return ()
+        (a, _), (b, _) = self.factors
+        return ((a, b),) if a is b else ((a, b), (b, a))
 
     @property
     def is_transposed(self) -> bool:
@@ -200,7 +202,7 @@ class Book:
         for node in self.order():
             operands = [done[o] for o in self.operands(node)]
             way = self.ways.get(node)
-            if way is None:
+            if way is None or (isinstance(node, Einsum) and way == (node.factors, node.out)):
                 done[node] = rebuild(node, operands)
             elif way.is_transposed:
                 done[node] = pattern(operands[0], way.factors[0][1], way.out, {})

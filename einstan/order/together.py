@@ -71,6 +71,8 @@ def written_out(book: Book, top: Node) -> Region | None:
     that is larger than what it is made of, or that hides what is a product with something on the other side."""
     way = book.ways[top]
     routes = partners(book, top, way)
+    if not routes and not any(is_wide(book, node) for node, _ in way.factors):
+        return None
     fresh = count()
     own = renamed(way, {}, fresh)
     factors, opened = list(own.factors), {top: own}
@@ -91,7 +93,7 @@ def written_out(book: Book, top: Node) -> Region | None:
 
 def renamed(way: Way, names: dict[int, int], fresh: Iterator[int]) -> Way:
     """The way with other labels: `names` where they are given, fresh ones elsewhere."""
-    for label in sorted(way.labels - names.keys()):
+    for label in sorted(way.labels.difference(names)):
         names[label] = next(fresh)
     factors = tuple([(node, tuple([names[x] for x in own])) for node, own in way.factors])
     return Way(factors, tuple([names[x] for x in way.out]))
@@ -110,9 +112,9 @@ def partners(book: Book, top: Node, way: Way) -> set[Node]:
     left, right = (below(book, node) for node, _ in way.factors)
     hidden: set[Node] = set()
     for a in left:
-        met = book.met.get(a)
-        for b in met.keys() & right.keys() if met else ():
-            if any(node is not top and node not in left and node not in right for node in book.met[a][b]):
+        met = book.met.get(a, {})
+        for b in [b for b in right if b in met]:
+            if any(node is not top and node not in left and node not in right for node in met[b]):
                 hidden |= {*above(a, left), *above(b, right)}
     return hidden
 

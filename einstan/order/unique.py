@@ -19,8 +19,11 @@ def canonical(factors: Sequence[Factor], out: Collection[int]) -> tuple[Key, dic
     if len(factors) == 2 and factors[0][0].digest > factors[1][0].digest:
         factors = (factors[1], factors[0])
     nodes = tuple([node for node, _ in factors])
-    ways = permutations(factors) if len(set(nodes)) < len(nodes) else (factors,)
-    labels, kept, number = min((numbered([own for _, own in way], out) for way in ways), key=lambda found: found[:2])
+    if len(set(nodes)) == len(nodes):
+        labels, kept, number = numbered([own for _, own in factors], out)
+    else:
+        ways = (numbered([own for _, own in way], out) for way in permutations(factors))
+        labels, kept, number = min(ways, key=lambda found: found[:2])
     return (nodes, labels, kept), number
 
 

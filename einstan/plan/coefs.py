@@ -47,12 +47,13 @@ def place_coefficients(facts: Facts) -> Placed:
         sweep.demands[root][1] = None
     factor: dict[Node, Exact] = {}
     wanted: dict[Node, Sequence[Exact]] = {}
+    absorbing = {node for node in facts.order if absorbs(node, facts)}
     for node in reversed(facts.order):
         asked = sweep.demands[node]
         agreed = len(asked) == 1 and scalable(node, facts)
         factor[node] = next(iter(asked)) if agreed else sign[node]
-        wanted |= {user: [factor[node]] for user in facts.users[node] if absorbs(user, facts)}
-        if not absorbs(node, facts):
+        wanted |= {user: [factor[node]] for user in facts.users[node] if user in absorbing}
+        if node not in absorbing:
             wanted[node] = handed_down(node, factor[node], sweep)
             for operand, c in zip(node.operands, wanted[node], strict=True):
                 sweep.demands[operand][c] = None
@@ -126,8 +127,10 @@ def reached(facts: Facts, own: Sequence[End]) -> tuple[dict[Node, int], set[Node
     for end in own:
         fan[end.node] = fan.get(end.node, 0) + 1
     for node in reversed(facts.order):
+        if node not in fan or not scalable(node, facts):
+            continue
         free = sum([absorbs(user, facts) for user in facts.users[node]])
-        if node in fan and fan[node] + free == facts.uses[node] and scalable(node, facts):
+        if fan[node] + free == facts.uses[node]:
             through.add(node)
             for operand in passed_to(node, facts):
                 fan[operand] = fan.get(operand, 0) + 1

@@ -74,7 +74,8 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The steps from `first` on before `last`, in blocks. `modes` has one for each step, None for views of what is not made here.
+    """The steps from `first` on before `last`, in blocks. `modes` has one for each step, None for views of what is not
+    made here.
 
     `axes` says along which axis the memory of what is made here is cut; `whole` is read here not just by the rows of
     the block. `terms` are the values that each block makes a term of, with the array of all terms; `own` those that
@@ -339,8 +340,20 @@ def largest(steps: Sequence[tuple[Step, Mode]]) -> int:
 # ---------------------------------------------------------------- the order of steps
 
 
+def may_be_worth(steps: Sequence[Step], cores: Cores) -> bool:
+    """Whether there may be a region: some step starts one, and either two workers or blocks in cache are worth it."""
+    computed = [step for step in steps if not step.is_view]
+    if all(step.bytes < SMALL for step in computed):
+        return False
+    if cores.threads > 1 and sum(map(nanoseconds, computed)) >= 2 * WORTH:
+        return True
+    return any(v.nbytes > CACHE for step in computed for v in (*step.arrays, step.out))
+
+
 def grouped(steps: Sequence[Step], cores: Cores) -> list[Step | Group]:
     """The steps without views, those of a region together; in their order where there is none."""
+    if not may_be_worth(steps, cores):
+        return [step for step in steps if not step.is_view]
     views = {step.out: step for step in steps if step.is_view}
     found: list[Step | Group] = []
     group, held, after = Group(views, cores), list[Step](), Touched()
@@ -385,6 +398,8 @@ def divided(build: Builder, cores: Cores) -> tuple[list[Step], list[Region]]:
     Threads of ours and those of a BLAS, which wait awake for a tenth of a second, are in each other's way; so either
     all that is worth it is done in regions, the large products too, or one thread does what a BLAS does not.
     """
+    if not may_be_worth(build.steps, cores):
+        return build.steps, []
     found = grouped(build.steps, cores)
     if cores.threads > 1 and by_regions(found) > GAIN * by_library(build.steps, cores):
         found = grouped(build.steps, ONE)

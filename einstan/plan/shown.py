@@ -30,8 +30,8 @@ class Shown(NamedTuple):
 
     @property
     def is_diagonal(self) -> bool:
-        solid = [a for a in self.axes if a is not None]
-        return len(set(solid)) < len(solid)
+        axes = self.axes
+        return len(set(axes)) < len(axes) and any(a is not None and axes.count(a) > 1 for a in axes)
 
 
 class Slot(NamedTuple):

@@ -6,7 +6,7 @@ memory of its `base`; everything that is no view of a part is C-contiguous in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -113,8 +113,8 @@ class Step:
         return f"{name(self.out.storage)}{self.note(name)}" if self.note is not None else ""
 
     @property
-    def arrays(self) -> Iterator[Value]:
-        return (a for a in self.args if isinstance(a, Value))
+    def arrays(self) -> list[Value]:
+        return [a for a in self.args if isinstance(a, Value)]
 
     @property
     def is_view(self) -> bool:
