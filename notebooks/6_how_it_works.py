@@ -15,7 +15,7 @@
 # | stabilise | nodes | nodes that do not overflow | `stabilise/` | `STABLE` |
 # | derive | nodes | nodes of the derivatives | `derive.py`, `prims/` | `SCALAR`, ... |
 # | simplify | nodes | nodes in normal form | `rewrite.py`, `rules.py` | `LAWS` |
-# | order | products of many factors | products of two | `order.py`, `orders/methods.py` | `METHODS` |
+# | order | products of many factors | products of two | `order/`, `orders/methods.py` | `METHODS` |
 # | plan | nodes, sizes, dtypes | steps on arrays | `plan/` | `LOWER` |
 # | emit | steps | numpy source | `emit.py` | `backends/numpy.py` |
 #
