@@ -208,7 +208,7 @@ class Kernel:
         return Cost(found.flops, found.bytes, found.peak_bytes, found)
 
     def svg(self) -> Picture:
-        """The steps as a picture: what each one computes of what, its shape, flops and bytes; views are left out.
+        """The steps as a picture: what each one computes of what, its shape, its costs; views are left out.
 
         Costs are those of the last call. A text that notebooks show as a picture; `k.svg().save("k.svg")` writes it
         into a file.

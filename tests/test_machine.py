@@ -18,6 +18,7 @@ import einstan as es
 from einstan.backends.numpy import OPS
 from einstan.machine import kept, measuring
 from einstan.machine.rates import CURVES, NEEDED, NUMBERS, TYPICAL, Cost, Rates, at, read_rates
+from einstan.plan import VIEWS
 
 DOUBLE = np.dtype("float64")
 ROOT = Path(__file__).parent.parent
@@ -252,6 +253,7 @@ import sys
 from pathlib import Path
 from einstan.machine import kept
 from einstan.machine.rates import TYPICAL
+from einstan.plan import VIEWS
 for _ in range(300):
     kept.write(Path(sys.argv[1]), {"who": "all"}, TYPICAL)
 """
@@ -279,7 +281,7 @@ def test_what_is_measured_can_be_kept(name: str) -> None:
 
 
 def test_every_operation_is_measured() -> None:
-    assert measuring.functions().keys() == OPS.keys() - measuring.VIEWS
+    assert measuring.functions().keys() == OPS.keys() - VIEWS
     assert measuring.measured(DOUBLE).costs.keys() == measuring.functions().keys()
 
 

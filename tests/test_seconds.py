@@ -16,7 +16,8 @@ from einstan.backends.numpy import COMPARISONS, OPS
 from einstan.contractions.contraction import contraction
 from einstan.machine.rates import TYPICAL, Cost
 from einstan.plan import Plan, Step, Value
-from einstan.plan.seconds import innermost, layout, seconds, taken, walk
+from einstan.plan.layout import layout
+from einstan.plan.seconds import innermost, seconds, taken, walk
 
 from .models import MODELS
 

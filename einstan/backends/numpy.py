@@ -95,28 +95,23 @@ def logcosh(x, out):
     np.log1p(out, out=out)
     np.copyto(out, far, where=size >= 1)
 '''
-NATURAL = '''
+SQUARES = """\
+    np.multiply(x, x, out=out)
+    for bit in bin(n)[3:-1]:
+        if bit == "1":
+            np.multiply(out, x, out=out)
+        np.multiply(out, out, out=out)
+    if n & 1:
+        np.multiply(out, x, out=out)
+"""
+NATURAL = f'''
 def natural_power(x, n, out):
     """x^n for n >= 2 by repeated squaring."""
-    np.multiply(x, x, out=out)
-    for bit in bin(n)[3:-1]:
-        if bit == "1":
-            np.multiply(out, x, out=out)
-        np.multiply(out, out, out=out)
-    if n & 1:
-        np.multiply(out, x, out=out)
-'''
-NEGATIVE = '''
+{SQUARES}'''
+NEGATIVE = f'''
 def negative_power(x, n, out):
     """x^-n for n >= 2: the reciprocal of repeated squares."""
-    np.multiply(x, x, out=out)
-    for bit in bin(n)[3:-1]:
-        if bit == "1":
-            np.multiply(out, x, out=out)
-        np.multiply(out, out, out=out)
-    if n & 1:
-        np.multiply(out, x, out=out)
-    np.divide(1, out, out=out)
+{SQUARES}    np.divide(1, out, out=out)
 '''
 RSQRT = '''
 def reciprocal_root(x, out):

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..backends.numpy import OPS
+from ..threads import cores
 from .measuring import HALF, measured
 from .rates import Rates, read_rates
 
@@ -68,11 +69,6 @@ def state(dtype: DType) -> dict[str, str]:
         "blas": f"{blas.get('name', '')} {blas.get('version', '')}".strip(),
         "operations": sha256(repr(OPS).encode()).hexdigest(),
     }
-
-
-def cores() -> int:
-    """Of those that the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @lru_cache

@@ -1,7 +1,8 @@
 """plan: machine nodes under sizes and dtypes to straight-line steps on arrays.
 
 Stages, each a function: the order of multiplication (`order.ordered`), products with concatenations (`blocks`),
-sizes, dtypes and constants (`facts`), coefficients (`coefs`), steps (`products`, `sums`, `calls`), memory (`memory`).
+sizes, dtypes and constants (`facts`), coefficients (`coefs`), steps (`products`, `sums`, `calls`), those that are done
+block by block (`regions`), memory (`memory`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .blocks import take_blocks
 from .calls import lower_call
 from .dtypes import DType, Promotion, promote
 from .facts import Facts
-from .memory import arrange
+from .memory import Arranged, arrange
 from .products import lower_einsum
 from .regions import ONE, Cores, divided
 from .scratch import objects, scratch
@@ -70,10 +71,6 @@ def lowered(
     steps, regions = divided(low.build, cores)
     arranged = arrange(steps, regions, low.build)
     computed = [s for s in steps if not s.is_view]
-    constants = {s.out.storage for s in computed if s.out.storage.kind == "constant"}
-    kept = [*constants, *low.results.values()]
-    copied = sum(low.results[root].nbytes for root in facts.roots) - sum(v.nbytes for v in low.results.values())
-    more = objects(steps, {**arranged.places, **arranged.aliases}) + max(scratch(steps, arranged.regions), copied)
     return Plan(
         inputs={name: low.inputs[name] for name in dtypes if name in low.inputs},
         results=tuple(low.results[root] for root in facts.roots),
@@ -83,10 +80,19 @@ def lowered(
         arena=arranged.arena,
         flops=sum(s.flops for s in computed),
         bytes=sum(s.bytes for s in computed),
-        peak_bytes=arranged.arena + sum(v.nbytes for v in kept) + more,
+        peak_bytes=peak(low, steps, arranged),
         largest=max(computed, key=lambda s: s.out.nbytes, default=None),
         regions=arranged.regions,
     )
+
+
+def peak(low: Lowering, steps: Sequence[Step], arranged: Arranged) -> int:
+    """The bytes that are alive at once: workspace, constants, results, and what steps take for a while."""
+    constants = {s.out.storage for s in steps if not s.is_view and s.out.storage.kind == "constant"}
+    results = sum(v.nbytes for v in low.results.values())
+    copied = sum(low.results[root].nbytes for root in low.facts.roots) - results
+    more = objects(steps, {**arranged.places, **arranged.aliases}) + max(scratch(steps, arranged.regions), copied)
+    return arranged.arena + sum(v.nbytes for v in constants) + results + more
 
 
 def lower_input(low: Lowering, node: Node) -> Shown:

@@ -70,14 +70,25 @@ def arrange(steps: Sequence[Step], regions: Sequence[Region], build: Builder) ->
         last.update({v: max(last[v], region.last) for v in region.whole})
     aliased = untouched(steps, aliases(steps, last))
     regions = [replace(r, own=owned(steps, r, local(r, first, last) - aliased.keys(), last, build)) for r in regions]
-    within = {n: region for region in regions for n in range(region.first, region.last)}
     virtual = {v for region in regions for v in region.own} | aliased.keys()
-    arena, block = Arena(), dict[Value, int]()
+    wanted = {v: n for v, n in last.items() if v.kind == "work" and v not in virtual}
+    arena = Arena()
+    block = placed(steps, regions, last, wanted, arena)
+    places = {v: Place(start, v.nbytes) for v, start in block.items()}
+    return Arranged(places, aliased, arena.end, tuple(regions))
+
+
+def placed(
+    steps: Sequence[Step], regions: Sequence[Region], last: dict[Value, int], wanted: dict[Value, int], arena: Arena
+) -> dict[Value, int]:
+    """Where the `wanted` values (with their last uses) and the arrays of regions start."""
+    within = {n: region for region in regions for n in range(region.first, region.last)}
     ending: dict[int, list[Value]] = {}
-    for v, n in last.items():
-        if v.kind == "work" and v not in virtual:
-            ending.setdefault(within[n].last - 1 if n in within else n, []).append(v)
-    gone = set[Value]()
+    for v, n in wanted.items():
+        ending.setdefault(within[n].last - 1 if n in within else n, []).append(v)
+    for region in regions:
+        ending.setdefault(region.last - 1, []).extend(dict.fromkeys(region.own.values()))
+    block, gone = dict[Value, int](), set[Value]()
 
     def take(values: Iterable[Value]) -> None:
         for v in values:
@@ -88,7 +99,7 @@ def arrange(steps: Sequence[Step], regions: Sequence[Region], build: Builder) ->
         if here is not None and n == here.first:
             take([*dict.fromkeys(here.own.values()), *here.terms.values()])
         v = step.out.storage
-        if not step.is_view and v.kind == "work" and v not in virtual and v not in block:
+        if not step.is_view and v in wanted and v not in block:
             heir = next((w for w in heirs(step, n, last) if w in block), None)
             if heir is None:
                 take([v])
@@ -98,12 +109,8 @@ def arrange(steps: Sequence[Step], regions: Sequence[Region], build: Builder) ->
         for w in ending.get(n, ()):
             if w not in gone and w in block:
                 arena.give(block[w])
-        if here is not None and n == here.last - 1:
-            for w in dict.fromkeys(here.own.values()):
-                arena.give(block[w])
-    take([v for v in last if v.kind == "work" and v not in virtual and v not in block])  # without entries
-    places = {v: Place(start, v.nbytes) for v, start in block.items()}
-    return Arranged(places, aliased, arena.end, tuple(regions))
+    take([v for v in wanted if v not in block])  # without entries
+    return block
 
 
 def local(region: Region, first: dict[Value, int], last: dict[Value, int]) -> set[Value]:

@@ -10,7 +10,7 @@ Letters: a, b the factors of a product, o its result; m, k, n the sizes of one m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf, prod
 from typing import Any, Final
 
@@ -19,9 +19,8 @@ import numpy as np
 from ..machine.kept import this_machine
 from ..machine.rates import ALIAS, Rates
 from .dtypes import DOUBLE, HALF
+from .layout import Strides, layout
 from .values import Plan, Step, Value
-
-Strides = Sequence[int]
 
 ENTRY: Final = 6  # entering a kernel takes as long as so many additions of two numbers
 SINCE: Final = 3  # as many bytes as a step moves, so many times, were moved since its arrays were last used
@@ -137,47 +136,6 @@ def across(v: Value, stride: int, rates: Rates) -> float:
         return 0.0
     return rates.at("crossed" if nbytes % ALIAS else "aliased", v.nbytes)
 
-
-# ---------------------------------------------------------------- where entries lie
-
-
-def layout(v: Value) -> list[int]:
-    """Entries from one index to the next, along every axis."""
-    chain = [v]
-    while (shows := chain[-1].shows) is not None and shows[1] != "reshape":
-        chain.append(shows[0])
-    strides = in_order(chain[-1].shape)
-    for view in reversed(chain[:-1]):
-        assert view.shows is not None
-        _, op, params = view.shows
-        strides = SHOWN[op](strides, params)
-    return strides
-
-
-def in_order(shape: Sequence[int]) -> list[int]:
-    """Of an array in C order."""
-    strides, size = [], 1
-    for d in reversed(shape):
-        strides.append(size)
-        size *= max(1, d)
-    return strides[::-1]
-
-
-def indexed(strides: Strides, index: Sequence[Any]) -> list[int]:
-    old = iter(strides)
-    return [0 if entry is None else next(old) for entry in index] + list(old)
-
-
-def on_diagonal(strides: Strides, params: Sequence[Any]) -> list[int]:
-    labels, out = params
-    return [sum(s for s, label in zip(strides, labels, strict=True) if label == kept) for kept in out]
-
-
-SHOWN: Final[dict[str, Callable[[Strides, Sequence[Any]], list[int]]]] = {
-    "transpose": lambda strides, perm: [strides[n] for n in perm],
-    "index": indexed,
-    "diagonal": on_diagonal,
-}
 
 # ---------------------------------------------------------------- products
 

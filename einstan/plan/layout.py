@@ -1,0 +1,52 @@
+"""layout: how the entries of a value lie: from one index to the next, along every axis, views looked through.
+
+Inputs are taken to be contiguous, and so is what is reshaped. An axis that repeats has the stride 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from .values import Value
+
+Strides = Sequence[int]  # in entries
+
+
+def layout(v: Value) -> list[int]:
+    """Entries from one index to the next, along every axis."""
+    chain = [v]
+    while (shows := chain[-1].shows) is not None and shows[1] != "reshape":
+        chain.append(shows[0])
+    strides = in_order(chain[-1].shape)
+    for view in reversed(chain[:-1]):
+        assert view.shows is not None
+        _, op, params = view.shows
+        strides = SHOWN[op](strides, params)
+    return strides
+
+
+def in_order(shape: Sequence[int]) -> list[int]:
+    """Of an array in C order."""
+    strides, size = [], 1
+    for d in reversed(shape):
+        strides.append(size)
+        size *= max(1, d)
+    return strides[::-1]
+
+
+def indexed(strides: Strides, index: Sequence[Any]) -> list[int]:
+    old = iter(strides)
+    return [0 if entry is None else next(old) for entry in index] + list(old)
+
+
+def on_diagonal(strides: Strides, params: Sequence[Any]) -> list[int]:
+    labels, out = params
+    return [sum(s for s, label in zip(strides, labels, strict=True) if label == kept) for kept in out]
+
+
+SHOWN: Final[dict[str, Callable[[Strides, Sequence[Any]], list[int]]]] = {
+    "transpose": lambda strides, perm: [strides[n] for n in perm],
+    "index": indexed,
+    "diagonal": on_diagonal,
+}
