@@ -38,15 +38,10 @@ def asked() -> int:
     """What the setting says, or the cores."""
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
-        return cores()
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not given.isascii() or not given.isdigit() or int(given[:9]) < 1:
         raise EinstanError(f"{VARIABLE} is {given[:20]!r}, which is no number of threads.", "Set it to 1, 2, 3, ..")
     return int(given[:9])
-
-
-def cores() -> int:
-    """Of those that the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------- blocks
@@ -124,8 +119,8 @@ class Workers:
         if self.number < number:
             with self.lock:
                 while self.number < number:
-                    self.number += 1
-                    threading.Thread(target=self.serve, name=f"einstan-{self.number}", daemon=True).start()
+                    threading.Thread(target=self.serve, name=f"einstan-{self.number + 1}", daemon=True).start()
+                    self.number += 1  # of those that are there: starting one may fail
 
     def serve(self) -> None:
         np.seterr(all="ignore")
@@ -186,6 +181,8 @@ LIMIT = Limit()
 @lru_cache
 def libraries() -> list[Any]:
     """Those that do matrix products and whose threads can be limited."""
+    if find_spec("threadpoolctl") is None:
+        return []  # a source that was written where it is installed
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="blas").lib_controllers

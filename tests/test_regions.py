@@ -245,6 +245,28 @@ def test_a_forked_process_has_workers_of_its_own() -> None:
     child.join(30)
 
 
+def test_a_worker_that_could_not_be_started_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = threads.Workers()
+    monkeypatch.setattr(threads, "WORKERS", workers)
+    with monkeypatch.context() as patch:
+        patch.setattr(threads.threading, "Thread", lambda **given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            threads.at_once(lambda n: None, 2)
+    assert workers.number == 0
+    threads.at_once(lambda n: None, 2)
+    assert workers.number == 1
+
+
+def test_a_source_runs_where_no_blas_can_be_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "find_spec", lambda name: None)
+    threads.libraries.cache_clear()
+    try:
+        with threads.one_thread_each():
+            assert threads.LIMIT.before == []
+    finally:
+        threads.libraries.cache_clear()
+
+
 def test_a_blas_has_its_threads_back() -> None:
     before = [library.num_threads for library in threads.libraries()]
     with threads.one_thread_each(), threads.one_thread_each():
