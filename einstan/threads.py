@@ -38,10 +38,15 @@ def asked() -> int:
     """What the setting says, or the cores."""
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores()
     if not given.isascii() or not given.isdigit() or int(given[:9]) < 1:
         raise EinstanError(f"{VARIABLE} is {given[:20]!r}, which is no number of threads.", "Set it to 1, 2, 3, ..")
     return int(given[:9])
+
+
+def cores() -> int:
+    """Of those that the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------- blocks
