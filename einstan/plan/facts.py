@@ -9,7 +9,7 @@ from typing import Any
 from ..backends.numpy import FOLD, REDUCTIONS
 from ..dims import Dim, Env
 from ..errors import EinstanShapeError
-from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses
+from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses_in
 from .dtypes import STRUCTURAL, DType, Promotion, default_float, dtype_of, inexact, physical, promote
 from .values import Exact, Number, as_float, exact
 
@@ -33,7 +33,7 @@ class Facts:
         self.roots = tuple(roots)
         self.default = default_float([*dtypes.values(), *beside])
         self.order = starting(first, roots)
-        self.uses = uses(roots)
+        self.uses = uses_in(self.order, roots)
         self.users = users(self.order)
         self.shape: dict[Node, tuple[int, ...]] = {}
         self.dtype: dict[Node, DType | None] = {}

@@ -295,4 +295,4 @@ def postorder(root: Expr) -> Iterator[Expr]:
         elif id(e) not in seen:
             seen.add(id(e))
             stack.append((e, True))
-            stack.extend((c, False) for c in reversed(e.children))
+            stack += [(c, False) for c in reversed(e.children)]

@@ -31,7 +31,7 @@ def statement_ends(text: str, raw: Iterator[Token]) -> Iterator[Token]:
         elif token.text == "&" and not nest.in_column:
             spaced = True
         elif token.kind != FENCE:
-            token = nest.symbol(token._replace(spaced=token.spaced or spaced))
+            token = nest.symbol(token._replace(spaced=True) if spaced else token)
             if line_end and before and before.kind != END and not (opens(before) or goes_on(token)):
                 yield Token(END, line_end.text, line_end.span)
             line_end, spaced = None, False
