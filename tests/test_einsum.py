@@ -470,7 +470,7 @@ def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch)
     taken: list[Any] = []
     monkeypatch.setattr(Bound, "call", lambda self, *args: taken.append(args))
     long = np.broadcast_to(1.0, 2**22)
-    with pytest.raises(es.EinstanError, match=r"This needs 141 TB at its peak, and the limit is"):
+    with pytest.raises(es.EinstanError, match=r"This needs 141 TB at its peak, .* and the limit is"):
         es.einsum("i,j->ij", long, long)
     with pytest.raises(es.EinstanError, match=r"This needs ∞ B at its peak"):  # 10^355 entries
         es.einsum("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t->abcdefghijklmnopqrst", *[np.broadcast_to(1.0, 2**59)] * 20)
@@ -536,7 +536,7 @@ def test_a_failure_leaves_everything_usable(error: type[BaseException], monkeypa
     """At every place where the making or the running of a contraction calls something, one after the other."""
     arrays = operands("ij,jk,kl,lm->im", SIZES)
     expected = np.einsum("ij,jk,kl,lm->im", *arrays)
-    for module, name in [(einstan.contractions.contraction, "plan"), (Bound, "compiled"), (np, "dot"), (np, "empty")]:
+    for module, name in [(einstan.contractions.contraction, "fitting"), (Bound, "compiled"), (np, "empty")]:
         for failing in count():
             calls, own = iter(range(failing + 1)), getattr(module, name)
             broken = breaking(own, calls, failing, error)

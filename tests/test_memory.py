@@ -23,6 +23,12 @@ Arrays = dict[str, np.ndarray]
 LEAST = 200_000  # bytes of the largest input, so that numpy's objects count little
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers need not reach their peaks at the same moment."""
+    monkeypatch.setenv("EINSTAN_NUM_THREADS", "1")
+
+
 def peaks(kernel: es.Kernel, arrays: Arrays, calls: int = 2) -> list[int]:
     """Of the first calls of a kernel that is planned and compiled: what is held at most, over what was before."""
     kernel._bind(arrays)[0].compiled()
@@ -109,6 +115,15 @@ def test_operations(name: str) -> None:
     ]  # whose parts BLAS takes as wanted
     for kind in packed:
         assert right(program.compile("Y"), {"X": KINDS[kind](x)}), kind
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_workers_take_no_more_than_is_predicted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EINSTAN_NUM_THREADS", "3")
+    kernel, arrays = es.parse(FORMULAS[name]).compile("Y"), {"X": np.random.default_rng(0).standard_normal((400, 500))}
+    kernel(**arrays)  # workers are there from then on
+    found = peaks(kernel, arrays)
+    assert all(p <= 1.1 * kernel.cost.peak_bytes + 30_000 for p in found)
 
 
 @pytest.mark.parametrize("name", [n for n in FORMULAS if "product" not in n and n not in ("sign", "step")])

@@ -67,6 +67,12 @@ def passes(step: Step) -> int:
     return max(1, text.count("np."))
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the models by hand."""
+    monkeypatch.setenv("EINSTAN_NUM_THREADS", "1")
+
+
 def kernel_counts(case: Case) -> tuple[int, int]:
     model = case.model()
     kernel = es.parse(model.text).value_and_grad("L", wrt=model.wrt).compile()
