@@ -24,7 +24,12 @@ OBJECT: Final = 176  # bytes of an array beside its entries
 def scratch(steps: Sequence[Step], regions: Sequence[Region] = ()) -> int:
     """The most bytes that one step takes beside its arguments and its result; in a region for a block per worker."""
     shares = {n: share(region) for region in regions for n in range(region.first, region.last)}
-    own = (int(taken(step) * shares.get(n, 1)) for n, step in enumerate(steps) if not step.is_view)
+    workers = {n: region.blocks.workers for region in regions for n in range(region.first, region.last)}
+    own = (
+        int(taken(step) * shares.get(n, 1)) + buffers(step) * workers.get(n, 1)
+        for n, step in enumerate(steps)
+        if not step.is_view
+    )
     return max(own, default=0)
 
 
@@ -50,7 +55,7 @@ def share(region: Region) -> float:
 
 
 def taken(step: Step) -> int:
-    """The bytes that one step takes."""
+    """The bytes that one step takes for arrays."""
     if step.op == "opaque":
         return step.out.nbytes
     if step.op == "dot":
@@ -62,13 +67,17 @@ def taken(step: Step) -> int:
     x = arrays[0] if arrays else step.out
     itemsize = max(x.dtype.itemsize, step.out.dtype.itemsize)
     reduced = prod(x.shape[a] for a in step.params[0]) if own.rows and x.size else 1
-    helper = x.size * (own.whole * itemsize + own.flags) + own.rows * x.size // reduced * itemsize
-    return helper + buffers(step) if step.op in ENTRYWISE else helper
+    return x.size * (own.whole * itemsize + own.flags) + own.rows * x.size // reduced * itemsize
 
 
 def buffers(step: Step) -> int:
     """The bytes of what numpy reads and writes through."""
     out = step.out
+    if step.op in OPS and OPS[step.op].scratch.rows and step.arrays:  # a helper repeats what it has of each row
+        (x,) = step.arrays
+        return min(BUFFER, x.size) * x.dtype.itemsize
+    if step.op not in ENTRYWISE:
+        return 0
     through = [v for v in (*step.arrays, out) if v.size > 1 and not (v.contiguous and v.shape == out.shape)]
     return sum(min(BUFFER, out.size) * v.dtype.itemsize for v in through)
 
