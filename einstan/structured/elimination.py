@@ -1,0 +1,256 @@
+"""elimination: (H + shift·1) x = g by the structure of H.
+
+Along axes that all terms are diagonal in, each block is solved for by itself; along axes where all blocks are the same,
+what differs is the right side alone. In a block, terms of low rank are eliminated after the others (Woodbury, with a
+signed square root of what stands in the middle, so that the small system says whether the matrix is definite).
+
+Source: Hager, Updating the inverse of a matrix, SIAM Review 31, 1989.
+
+Letters: t places along common axes, n rows of a block, m right sides, r the rank, B D C a term of low rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from ..errors import EinstanError
+from ..memory import most_bytes
+from ..show.amounts import amount
+from . import systems
+from .contracted import Array, Sum, aligned, multiplied, of_term, product
+from .forms import ArrayShape, Form, Labels, Sides, Term, low_rank, sides
+from .systems import NotPositiveDefinite, Singular
+
+REFINED: Final = 3  # corrections of a solution by its residual
+ROUNDING: Final = 1e3  # rounding errors of the terms that a residual may consist of
+
+
+@dataclass(frozen=True)
+class System:
+    """The matrix of a form and its blocks, plus a multiple of the identity. `definite` asks that it be symmetric and
+    positive definite."""
+
+    form: Form
+    blocks: Sequence[Array]
+    shift: float
+    definite: bool
+
+    def solve(self, g: Array) -> Array:
+        """x, of the shape of g: the axes of the rows, then any others. Raises Singular or NotPositiveDefinite."""
+        idle = sorted(self.form.idle)
+        if idle:
+            ends = range(g.ndim - len(idle), g.ndim)
+            inner = System(self.form.without(self.form.idle), self.blocks, self.shift, self.definite)
+            return np.moveaxis(inner.solve(np.moveaxis(g, idle, ends)), ends, idle)
+        if not self.free:
+            d = self.written(g.dtype) + g.dtype.type(self.shift)
+            return systems.divided(g, d.reshape(d.shape + (1,) * (g.ndim - d.ndim)), self.definite)
+        return self.by_blocks(g)
+
+    def by_blocks(self, g: Array) -> Array:
+        """The solution where each place along the common axes has a block of its own."""
+        found = low_rank(self.form, self.form.common)
+        if found is None:
+            return self.dense(g)
+        low, rest = found
+        if not rest and not self.shift:
+            rank = sum([s.rank for s in map(self.sides, low)])
+            raise self.refused(f"its rank is {rank} at most, and it has {prod(self.size(self.free))} rows")
+        try:
+            return Update(self, low, rest).solve(g)
+        except Decided:
+            raise
+        except (Singular, NotPositiveDefinite):
+            if not self.fits(g):
+                raise
+        return self.dense(g)
+
+    def refused(self, why: str) -> EinstanError:
+        return systems.not_definite(why) if self.definite else systems.singular(why)
+
+    # ------------------------------------------------------------ blocks written out
+
+    @cached_property
+    def batch(self) -> list[int]:
+        return sorted(self.form.common)
+
+    @cached_property
+    def free(self) -> list[int]:
+        return [n for n in range(len(self.form.rows)) if n not in self.form.common]
+
+    def size(self, axes: Sequence[int]) -> ArrayShape:
+        return tuple([self.form.rows[n] for n in axes])
+
+    def sides(self, term: Term) -> Sides:
+        found = sides(self.form, term, self.form.common)
+        assert found is not None, "our bug: a term of low rank has no sides"
+        return found
+
+    def written(self, dtype: np.dtype[Any]) -> Array:
+        """The blocks: the common axes, then those of the rows, then those of the columns."""
+        total = Sum(np.empty(self.size(self.batch) + 2 * self.size(self.free), dtype))
+        for term in self.form.terms:
+            target = along(term.rows, self.batch) + along(term.rows, self.free) + along(term.columns, self.free)
+            total.add(*of_term(term, self.blocks), target)
+        return total.finished()
+
+    def bytes(self, g: Array) -> int:
+        """What the blocks take."""
+        return prod(self.size(self.batch)) * prod(self.size(self.free)) ** 2 * g.itemsize
+
+    def fits(self, g: Array) -> bool:
+        most = most_bytes(None)
+        return most is None or self.bytes(g) <= most
+
+    def dense(self, g: Array) -> Array:
+        """The solution over blocks that are written out."""
+        if not self.fits(g):
+            raise EinstanError(
+                f"Its blocks written out take {amount(self.bytes(g), 'B')}, more than there is.",
+                "Use matvec in an iterative method.",
+            )
+        t, n = prod(self.size(self.batch)), prod(self.size(self.free))
+        a = self.written(g.dtype).reshape(t, n, n)
+        np.einsum("tii->ti", a)[...] += a.dtype.type(self.shift)
+        solve = systems.solved_definite if self.definite else systems.solved
+        return self.unrolled(solve(a, self.rolled(g)), g)
+
+    def rolled(self, g: Array) -> Array:
+        """g[t,n,m]"""
+        order = [*self.batch, *self.free, *range(len(self.form.rows), g.ndim)]
+        t, n = prod(self.size(self.batch)), prod(self.size(self.free))
+        return g.transpose(order).reshape(t, n, prod(g.shape[len(self.form.rows) :]))
+
+    def unrolled(self, x: Array, like: Array) -> Array:
+        """The array whose `rolled` is x."""
+        order = [*self.batch, *self.free, *range(len(self.form.rows), like.ndim)]
+        shaped = x.reshape([like.shape[axis] for axis in order])
+        return shaped.transpose(np.argsort(order))
+
+
+def along(labels: Labels, axes: Sequence[int]) -> Labels:
+    return tuple([labels[n] for n in axes])
+
+
+# ---------------------------------------------------------------- low rank
+
+
+class Decided(NotPositiveDefinite):
+    """No other way of solving can find anything else."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """A system as S + B Σ C with Σ = ±1: the terms `rest` and the shift are S, the terms `low` the others."""
+
+    system: System
+    low: Sequence[Term]
+    rest: Sequence[Term]
+
+    def solve(self, g: Array) -> Array:
+        """x = S⁻¹ g - S⁻¹ B (Σ + C S⁻¹ B)⁻¹ C S⁻¹ g, corrected by its residual. Raises Singular where that is not
+        accurate."""
+        system = self.system
+        right_sides = g.reshape(*system.form.rows, -1)
+        m = right_sides.shape[-1]
+        parts = [Part.of(system, term, g.dtype) for term in self.low]
+        if system.definite and not all(part.symmetric for part in parts):
+            raise systems.not_definite("its terms of low rank are not symmetric")
+        left, right = (np.concatenate([part[k] for part in parts], axis=-1) for k in (0, 1))
+        signs = np.concatenate([part.signs for part in parts], axis=-1)
+        both = self.of_rest(np.concatenate([right_sides, left], axis=-1), signs)
+        grown, c = system.rolled(both[..., m:]), system.rolled(right).swapaxes(-1, -2)
+        small = c @ grown
+        np.einsum("trr->tr", small)[...] += signs
+        if system.definite:
+            check_inertia(small, signs)
+
+        def updated(y: Array) -> Array:
+            rolled = system.rolled(y)
+            return system.unrolled(rolled - grown @ systems.solved(small, c @ rolled), y)
+
+        x = updated(both[..., :m])
+        for _ in range(REFINED):
+            residual, accurate = self.residual(right_sides, x)
+            if accurate:
+                return x.reshape(g.shape)
+            x = x + updated(self.of_rest(residual, signs))
+        raise systems.singular("its diagonal plus low rank is too ill-conditioned")
+
+    def of_rest(self, g: Array, signs: Array) -> Array:
+        """S⁻¹ g"""
+        system = self.system
+        try:
+            return System(system.form.of(self.rest), system.blocks, system.shift, system.definite).solve(g)
+        except NotPositiveDefinite as error:
+            if (signs < 0).all():  # the whole is less than S
+                raise Decided(error.message, error.repair) from None
+            raise
+
+    def residual(self, g: Array, x: Array) -> tuple[Array, bool]:
+        """g - (H + shift) x, and whether all of it may be rounding errors of its terms."""
+        form, axes = self.system.form, tuple(range(len(self.system.form.rows)))
+        found = g - g.dtype.type(self.system.shift) * x
+        size = np.abs(g).max(axis=axes) + abs(self.system.shift) * np.abs(x).max(axis=axes)
+        for term in form.terms:
+            y = multiplied(form, term, self.system.blocks, x)
+            found -= y
+            size += np.abs(y).max(axis=axes)
+        if not np.isfinite(g).all():
+            return found, True
+        return found, bool((np.abs(found).max(axis=axes) <= ROUNDING * np.finfo(g.dtype).eps * size).all())
+
+
+class Part(NamedTuple):
+    """A term of low rank as B Σ C: left[rows.., r], right[columns.., r], signs[t,r]."""
+
+    left: Array
+    right: Array
+    signs: Array
+    symmetric: bool
+
+    @staticmethod
+    def of(system: System, term: Term, dtype: np.dtype[Any]) -> Part:
+        s = system.sides(term)
+        sizes = system.form.sizes(term)
+        t = prod(system.size(system.batch))
+
+        def table(places: Sequence[int], labels: Labels) -> Array:
+            """The product of some blocks, an axis for each label; the link is the last."""
+            factors = [(system.blocks[term.blocks[k]], term.labels[k]) for k in places]
+            shape = [sizes[x] for x in labels] + [s.rank]
+            every = labels + s.link
+            if not factors:
+                return np.ones(shape, dtype)
+            own = tuple([x for x in every if any(x in labels for _, labels in factors)])
+            wide = np.broadcast_to(aligned(product(factors, own), own, every), [sizes[x] for x in every])
+            return wide.reshape(shape).astype(dtype, copy=False)
+
+        if not s.symmetric or dtype.kind == "c":
+            signs = np.ones((t, s.rank), dtype)
+            return Part(table(s.left, term.rows), table(s.middle + s.right, term.columns), signs, False)
+        weights = table(s.middle, along(term.rows, system.batch))
+        weight = np.sqrt(np.abs(weights))
+        order = [n if n in system.batch else None for n in range(len(term.rows))]
+        index = tuple([slice(None) if n is not None else None for n in order])
+        left = table(s.left, term.rows) * weight[(*index, slice(None))]
+        return Part(left, left, np.where(weights < 0, -1, 1).astype(dtype).reshape(t, s.rank), True)
+
+
+def check_inertia(small: Array, signs: Array) -> None:
+    """Raises NotPositiveDefinite unless S + B Σ Bᵀ is positive definite, as S is: Σ + Bᵀ S⁻¹ B has as many negative
+    eigenvalues as Σ then, by Sylvester's law of inertia."""
+    if (signs > 0).all() or not np.isfinite(small).all():
+        return
+    values = np.linalg.eigvalsh(small)
+    margin = systems.SAFE * small.shape[-1] * np.finfo(small.dtype).eps * np.abs(values).max(axis=-1, initial=1.0)
+    if ((values < -margin[:, None]).sum(axis=-1) < (signs < 0).sum(axis=-1)).any():
+        raise Decided(
+            "The matrix is not positive definite: its term of low rank outweighs the others.", "Make the shift larger."
+        )

@@ -1,0 +1,166 @@
+"""systems: dense linear systems, many at once, checked: A[...,n,n] x[...,n,m] = g[...,n,m].
+
+Laws: what is singular to working precision raises; nothing infinite or nan is returned for finite numbers. numpy has no
+triangular solver: `substituted` goes down in blocks.
+
+Sources: equilibration and condition estimates, Golub and Van Loan, Matrix Computations, 3.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ..errors import EinstanError
+
+Array = np.ndarray[Any, Any]
+
+BLOCK: Final = 64  # rows that one step of a substitution solves for
+SAFE: Final = 16  # multiples of rounding errors that are taken for zero
+
+
+class Singular(EinstanError):
+    """The matrix has no inverse, to working precision."""
+
+
+class NotPositiveDefinite(EinstanError):
+    """The matrix is not symmetric and positive definite."""
+
+
+def singular(why: str = "") -> Singular:
+    return Singular(
+        f"The matrix is singular to working precision{why and ': '}{why}.",
+        "Add a shift: solve(g, shift=1e-6) solves with the matrix plus that multiple of the identity.",
+    )
+
+
+def not_definite(why: str) -> NotPositiveDefinite:
+    return NotPositiveDefinite(f"The matrix is not positive definite: {why}.", "Make the shift larger.")
+
+
+def computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that is computed in: float32 at least, float64 for integers."""
+    return np.result_type(dtype, np.float32)
+
+
+# ---------------------------------------------------------------- diagonal
+
+
+def divided(g: Array, d: Array, definite: bool) -> Array:
+    """g / d, entry by entry."""
+    with np.errstate(all="ignore"):
+        if definite and not (d > 0).all():
+            raise not_definite("a diagonal entry is zero, negative or no number")
+        found = g / d
+    if not d.all() or not finite(found, d, g):
+        raise singular("a diagonal entry is zero or no number")
+    return found
+
+
+def finite(found: Array, *given: Array) -> bool:
+    """Whether what was found is finite, or a right side was not: it is given back as it is."""
+    return bool(np.isfinite(found).all()) or (bool(np.isfinite(given[0]).all()) and not np.isfinite(given[-1]).all())
+
+
+# ---------------------------------------------------------------- any matrix
+
+
+def solved(a: Array, g: Array) -> Array:
+    """x with a x = g by elimination with pivots. Raises Singular."""
+    n, m = g.shape[-2:]
+    if not a.size or not m:
+        return np.zeros_like(g)
+    check_finite(a)
+    rows, columns = scales(a, -1), scales(a, -2)
+    even = a * rows[..., :, None] * columns[..., None, :]
+    probe = np.broadcast_to(irregular(n).astype(g.dtype), (*g.shape[:-1], 1))
+    try:
+        with np.errstate(all="ignore"):
+            found = np.linalg.solve(even, np.concatenate([g * rows[..., None], probe], axis=-1))
+    except np.linalg.LinAlgError:
+        raise singular() from None
+    check_condition(even, found[..., -1], np.finfo(g.dtype).eps)
+    return found[..., :m] * columns[..., None]
+
+
+def check_finite(a: Array) -> None:
+    if not np.isfinite(a).all():
+        raise EinstanError("The matrix has entries that are not finite.", "Look at the inputs.")
+
+
+def scales(a: Array, axis: int) -> Array:
+    """A power of two for each row (or column), with which its largest entry is about 1. Raises Singular for a row of
+    zeros."""
+    largest = np.abs(a).max(axis=axis)
+    if not largest.all():
+        raise singular("a row or a column of it is zero")
+    _, exponent = np.frexp(largest)
+    found: Array = np.ldexp(np.ones_like(largest), -exponent // 2)
+    return found
+
+
+def irregular(n: int) -> Array:
+    """Numbers between -1 and 1 without a pattern, as a column: orthogonal to no vector that matters."""
+    found: Array = np.cos(np.arange(1.0, n + 1) ** 2)[:, None]
+    return found
+
+
+def check_condition(a: Array, grown: Array, eps: float) -> None:
+    """Raises Singular where the solution for an irregular right side says that the condition number is beyond what
+    the precision bears."""
+    n = a.shape[-1]
+    with np.errstate(all="ignore"):
+        condition = np.abs(a).sum(axis=-1).max(axis=-1) * np.abs(grown).max(axis=-1)
+        fits = (condition * eps * max(SAFE, n) < 1).all()
+    if not fits:
+        worst = float(np.max(condition))
+        raise singular(f"its condition number is about {worst:.0e}" if np.isfinite(worst) else "")
+
+
+# ---------------------------------------------------------------- positive definite
+
+
+def solved_definite(a: Array, g: Array) -> Array:
+    """x with a x = g for a symmetric positive definite a. Raises NotPositiveDefinite for any other."""
+    if not a.size or not g.shape[-1]:
+        return np.zeros_like(g)
+    lower = factor(a)
+    return substituted(lower, substituted(lower, g, False), True)
+
+
+def factor(a: Array) -> Array:
+    """The Cholesky factor. Raises NotPositiveDefinite where there is none, or where a pivot is no more than rounding
+    errors have left of its entry."""
+    check_finite(a)
+    eps = np.finfo(a.dtype).eps
+    n = a.shape[-1]
+    diagonal = np.einsum("...ii->...i", a).real
+    if not (diagonal > 0).all():
+        raise not_definite("a diagonal entry is zero or negative")
+    uneven = np.abs(a - a.conj().swapaxes(-1, -2)).max()
+    if uneven > np.sqrt(eps) * diagonal.max():
+        raise not_definite("it is not symmetric")
+    try:
+        found = np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        raise not_definite("it has no Cholesky factor") from None
+    pivots = np.einsum("...ii->...i", found).real
+    if not (pivots**2 > n * eps * diagonal).all():
+        raise not_definite("it is singular to working precision")
+    return found
+
+
+def substituted(lower: Array, g: Array, adjoint: bool) -> Array:
+    """x with L x = g, or with Lᴴ x = g, a block of rows after the other."""
+    n = g.shape[-2]
+    upper = lower.conj().swapaxes(-1, -2)
+    x = np.empty_like(g)
+    starts = range(0, n, BLOCK)
+    for start in reversed(starts) if adjoint else starts:
+        here = slice(start, start + BLOCK)
+        known = slice(start + BLOCK, None) if adjoint else slice(0, start)
+        matrix = upper if adjoint else lower
+        right = g[..., here, :] - matrix[..., here, known] @ x[..., known, :]
+        x[..., here, :] = np.linalg.solve(matrix[..., here, here], right)
+    return x
