@@ -42,6 +42,7 @@ from .language import (
     zeros,
 )
 from .programs import Derived, Program, parse
+from .structured import NotPositiveDefinite, Structured
 from .syntax.lexer import Limits
 
 __version__ = "0.1.0"
@@ -59,7 +60,9 @@ __all__ = [
     "Kernel",
     "Limits",
     "MissingBackendError",
+    "NotPositiveDefinite",
     "Program",
+    "Structured",
     "concat",
     "contract",
     "contract_expression",
