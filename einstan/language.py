@@ -204,5 +204,5 @@ def size(of: Expr | LetterLike, axis: int | None = None) -> Expr:
 
 pi = leaf(ast.Tensor("pi", ()))
 
-FUNCTIONS = {word: NamedFunction(python.function_name(word)) for word in sorted(words.FUNCTIONS - words.MATRIX)}
+FUNCTIONS = {word: NamedFunction(python.function_name(word)) for word in sorted(words.FUNCTIONS)}
 """Every function of the language."""

@@ -26,6 +26,7 @@ from .ir import (
     substitute,
     zeros,
 )
+from .prims.linalg import MATRIX
 from .prims.opaque import opaque
 from .prims.reduce import ALONG
 from .prims.scalar import COMPARISONS, FUNCTIONS, POWER, power
@@ -261,6 +262,8 @@ def lower_concat(lo: Lowering, e: ast.Concat) -> Value:
 def lower_call(lo: Lowering, e: ast.Call) -> Value:
     if e.along is not None and e.name in ALONG:
         return lower_along(lo, e)
+    if e.name in MATRIX:
+        return lower_matrix(lo, e)
     if e.name in FUNCTIONS or e.name in lo.checked.formulas:
         return lower_entrywise(lo, e)
     return lower_opaque(lo, e)
@@ -276,6 +279,21 @@ def lower_along(lo: Lowering, e: ast.Call) -> Value:
     axes = lo.axes(e)
     shown = lead + along if node.rank == value.node.rank else lead
     return Value(pattern(node, shown, axes, {}), axes)
+
+
+def lower_matrix(lo: Lowering, e: ast.Call) -> Value:
+    """inv[i,j](A[l,i,j]): the batch first, then rows and columns; solve[i,j](A[l,i,j], b[l,i,m]): what A lacks of b is
+    columns of the right side."""
+    rows, columns = (index.name for index in e.along or ())
+    matrix, *right = (lo.closed(argument) for argument in e.args)
+    lead = tuple(name for name in matrix.axes if name not in (rows, columns))
+    sizes = dict(zip(matrix.axes, matrix.node.shape, strict=True))
+    args, more = [pattern(matrix.node, matrix.axes, (*lead, rows, columns), {})], (rows, columns)
+    for b in right:
+        more = (columns, *(name for name in b.axes if name not in (*lead, rows)))
+        args.append(pattern(b.node, b.axes, (*lead, rows, *more[1:]), sizes))
+    node, axes = MATRIX[e.name](*args), lo.axes(e)
+    return Value(pattern(node, (*lead, *(name for name in more if name not in e.gone)), axes, {}), axes)
 
 
 def lower_entrywise(lo: Lowering, e: ast.Call) -> Value:

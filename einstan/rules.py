@@ -10,6 +10,7 @@ import operator
 from collections.abc import Sequence
 from fractions import Fraction
 
+from . import matrices
 from .dims import Dim
 from .ir import Add, Call, Coef, Einsum, Labels, Node, add, call, einsum, is_zero, number, ones, scale, split, zeros
 from .prims.scalar import (
@@ -372,8 +373,9 @@ EXACT = (
     ),
     *(decided_choice, parity),
     *(part_of_product, part_of_entrywise, part_of_part),
+    *matrices.EXACT,
 )
-FINITE = (distribute_over_deltas, guard_product)  # where a factor is infinite, 0 · inf comes or goes
+FINITE = (distribute_over_deltas, guard_product, *matrices.FINITE)  # where a factor is infinite, 0 · inf comes or goes
 LAWS = (*EXACT, *FINITE)
 
 

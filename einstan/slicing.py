@@ -21,7 +21,7 @@ from itertools import pairwise
 from math import prod
 from typing import Final, NamedTuple
 
-from .backends.numpy import REDUCTIONS
+from .backends.numpy import MATRICES, REDUCTIONS
 from .dims import Dim, Env
 from .ir import (
     UNIT,
@@ -132,6 +132,8 @@ def of_call(y: Call) -> Iterator[Cut]:
         (n,) = y.params
         assert isinstance(n, int)
         yield from along_all(y, range(y.operands[0].rank - n))
+    elif y.prim.name in MATRICES:
+        yield from along_all(y, range(y.operands[0].rank - 2))
     elif y.prim.name in ("concat", "part"):
         yield from along_all(y, [axis for axis in range(y.rank) if axis != y.params[0]])
 

@@ -174,6 +174,21 @@ def logcosh(x: Array) -> Array:
     return np.where(np.abs(x) < 1, near, np.logaddexp(x, -x) - math.log(2))
 
 
+def log_of_determinant(a: Array) -> Array:
+    sign, size = np.linalg.slogdet(a)
+    return np.where(sign < 0, np.nan, size)
+
+
+def solve(a: Array, b: Array) -> Array:
+    rows = a.shape[:-1]
+    return np.linalg.solve(a, b.reshape(*rows, math.prod(b.shape[len(rows) :]))).reshape(b.shape)
+
+
+def lower_triangle(a: Array) -> Array:
+    rows, columns = (np.arange(d) for d in a.shape[-2:])
+    return np.where(rows[:, None] >= columns, a, 0)
+
+
 def number(compare: Any) -> Callable[[list[Array]], Array]:
     return lambda args: np.asarray(compare(*args), float)
 
@@ -213,6 +228,11 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     ">=": number(np.greater_equal),
     "==": number(np.equal),
     "where": lambda args: np.where(args[0] != 0, args[1], args[2]),
+    **{name: plain(getattr(np.linalg, name)) for name in ("inv", "det", "cholesky")},
+    "logdet": plain(lambda a: np.linalg.slogdet(a)[1]),
+    "logdet_positive": plain(log_of_determinant),
+    "solve": plain(solve),
+    "tril": plain(lower_triangle),
     "concat": lambda args, axis: np.concatenate(args, axis=axis),
     "part": lambda args, axis, low, high: part(args[0], axis, low, high),
 }

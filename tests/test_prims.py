@@ -17,7 +17,7 @@ import pytest
 
 from einstan.derive import derive, identity
 from einstan.dims import Dim
-from einstan.ir import Node, input_
+from einstan.ir import Node, input_, pattern
 from einstan.prims import PRIMS
 from einstan.prims.reduce import ALONG
 from einstan.prims.scalar import FUNCTIONS, POWER, like, power
@@ -141,6 +141,43 @@ ROWS: dict[str, Row] = {
     "part of powers": Row(
         lambda x: power(part(power(x, 3), 0, Dim.of(1), Dim.of(3)), 2), lambda x: [e**6 for e in x[1:3]], VECTOR
     ),
+}
+
+
+def matrix(x: Node) -> Node:
+    """Four entries as a matrix of two rows."""
+    size = {"j": Dim.of(1)}
+    cells = [pattern(part(x, 0, Dim.of(n), Dim.of(n + 1)), "i", "ij", size) for n in range(4)]
+    return concat([concat(cells[:2], 1), concat(cells[2:], 1)], 0)
+
+
+def of_matrix(name: str, f: Callable[..., mp.mpf | mp.matrix | list], *data: Data) -> Row:
+    """A function of a matrix, or of a matrix and a right side."""
+
+    def truth(x: Numbers, *right: Numbers) -> Numbers:
+        found = f(mp.matrix([x[:2], x[2:]]), *map(mp.matrix, right))
+        return list(found) if isinstance(found, mp.matrix) else [found]
+
+    return Row(lambda x, *right: PRIMS[name](matrix(x), *right), truth, data)
+
+
+def lower(a: mp.matrix) -> mp.matrix:
+    return mp.matrix([[a[0, 0], 0], [a[1, 0], a[1, 1]]])
+
+
+def symmetric(a: mp.matrix) -> mp.matrix:
+    return mp.matrix([[a[0, 0], a[1, 0]], [a[1, 0], a[1, 1]]])
+
+
+REGULAR: tuple[Data, ...] = (((1.5, -0.4, 0.7, 2.0),), ((-0.3, 1.0, 2.0, 0.5),))
+ROWS |= {
+    "inv": of_matrix("inv", lambda a: a**-1, *REGULAR),
+    "det": of_matrix("det", mp.det, *REGULAR),
+    "logdet": of_matrix("logdet", lambda a: mp.log(abs(mp.det(a))), *REGULAR),
+    "logdet_positive": of_matrix("logdet_positive", lambda a: mp.log(mp.det(a)), REGULAR[0]),
+    "solve": of_matrix("solve", lambda a, b: a**-1 * b, *((a, (0.3, -1.1)) for (a,) in REGULAR)),
+    "cholesky": of_matrix("cholesky", lambda a: mp.cholesky(symmetric(a)), REGULAR[0], ((2.0, 5.0, 1.0, 3.0),)),
+    "tril": of_matrix("tril", lower, *REGULAR),
 }
 SPELLED = {"amax": "max[k]", "amin": "min[k]", "pow": "pow 2"}
 NO_VALUE = {"opaque"}  # known by name only

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 class Scratch(NamedTuple):
     """What an operation allocates for a while: `whole` arrays like its first argument, `flags` arrays of bools of that
-    shape, `rows` arrays like it without the axes that are reduced."""
+    shape, `rows` arrays like it without the axes that are reduced, `results` arrays like `out`."""
 
     whole: int = 0
     flags: int = 0
     rows: int = 0
+    results: int = 0
 
 
 NOTHING = Scratch()
@@ -180,6 +181,51 @@ def unit(x, axis, out):
     np.divide(out, np.sqrt(np.add.reduce(out * out, axis=axis, keepdims=True)), out=out)
 '''
 
+INV = """
+def inv(a, out):
+    np.copyto(out, np.linalg.inv(a))
+"""
+DET = """
+def det(a, out):
+    np.copyto(out, np.linalg.det(a))
+"""
+LOGDET = '''
+def logdet(a, out):
+    """log(|det(a)|): -inf where a is singular."""
+    np.copyto(out, np.linalg.slogdet(a)[1])
+'''
+LOGDET_POSITIVE = '''
+def logdet_positive(a, out):
+    """log(det(a)): nan where that is negative."""
+    sign, size = np.linalg.slogdet(a)
+    np.copyto(out, size)
+    np.copyto(out, np.nan, where=sign < 0)
+'''
+SOLVE = '''
+def solve(a, b, columns, out):
+    """x of a x = b, for all columns of b at once."""
+    np.copyto(out, np.linalg.solve(a, b.reshape((*a.shape[:-1], columns))).reshape(out.shape))
+'''
+CHOLESKY = '''
+def cholesky(a, out):
+    """The lower triangle whose product with its transpose is a, of which the lower triangle is read."""
+    np.copyto(out, np.linalg.cholesky(a))
+'''
+TRIL = """
+def tril(a, out):
+    np.copyto(out, 0)
+    np.copyto(out, a, where=np.tri(*a.shape[-2:], dtype=bool))
+"""
+
+MATRICES: dict[str, Op] = {
+    "inv": helper("inv", INV, scratch=Scratch(results=1)),
+    "det": helper("det", DET, scratch=Scratch(results=1)),
+    "logdet": helper("logdet", LOGDET, scratch=Scratch(results=2)),
+    "logdet_positive": helper("logdet_positive", LOGDET_POSITIVE, scratch=Scratch(results=3)),
+    "solve": helper("solve", SOLVE, 2, params=1, scratch=Scratch(results=1)),
+    "cholesky": helper("cholesky", CHOLESKY, scratch=Scratch(results=1)),
+    "tril": helper("tril", TRIL, scratch=Scratch(flags=1)),
+}
 PRIMITIVES: dict[str, Op] = {
     **{name: ufunc(name) for name in ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh")},
     "asin": ufunc("arcsin"),
@@ -213,6 +259,7 @@ PRIMITIVES: dict[str, Op] = {
     "softmax": helper("softmax", SOFTMAX, params=1, in_place=True, scratch=Scratch(0, 0, 2)),
     "log_softmax": helper("log_softmax", LOG_SOFTMAX, params=1, in_place=True, scratch=Scratch(1, 1, 3)),
     "unit": helper("unit", UNIT, params=1, in_place=True, scratch=Scratch(1, 0, 2)),
+    **MATRICES,
     "concat": Op("np.copyto({out}, {0})"),  # each part; the planner writes most parts in place
     "part": Op("np.copyto({out}, {0})"),  # a view; copied only as a result
 }

@@ -7,11 +7,12 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from ..backends.numpy import COMPARISONS, POWERS, REDUCTIONS
+from ..backends.numpy import COMPARISONS, MATRICES, POWERS, REDUCTIONS
 from ..bind import spelled
 from ..errors import EinstanError, EinstanShapeError
 from ..ir import Call, Node
 from .dtypes import BOOL
+from .matrices import matrix, solve
 from .shown import (
     Lowering,
     Shown,
@@ -181,4 +182,6 @@ CALLS: dict[str, Callable[[Lowering, Call], Shown]] = {
     "part": part,
     "concat": join,
     "opaque": opaque,
+    **dict.fromkeys(MATRICES, matrix),
+    "solve": solve,
 }

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, gcd, prod
 from typing import Final, NamedTuple
 
-from ..backends.numpy import COMPARISONS, OPS, PRIMITIVES, REDUCTIONS
+from ..backends.numpy import COMPARISONS, MATRICES, OPS, PRIMITIVES, REDUCTIONS
 from .build import Builder
 from .values import VIEWS, Arg, Step, Value
 
@@ -151,7 +151,7 @@ def reduction(step: Step) -> Iterator[Mode]:
 
 
 MODES: dict[str, Callable[[Step], Iterator[Mode]]] = {
-    **dict.fromkeys(OPS.keys() - VIEWS - {"ones", "fill"}, entrywise),
+    **dict.fromkeys(OPS.keys() - VIEWS - MATRICES.keys() - {"ones", "fill"}, entrywise),
     **dict.fromkeys(PRODUCTS, product),
     **dict.fromkeys(REDUCTIONS | {"sum"}, reduction),
     "fold": fold,

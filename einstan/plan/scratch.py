@@ -67,7 +67,8 @@ def taken(step: Step) -> int:
     x = arrays[0] if arrays else step.out
     itemsize = max(x.dtype.itemsize, step.out.dtype.itemsize)
     reduced = prod(x.shape[a] for a in step.params[0]) if own.rows and x.size else 1
-    return x.size * (own.whole * itemsize + own.flags) + own.rows * x.size // reduced * itemsize
+    whole = x.size * (own.whole * itemsize + own.flags) + own.results * step.out.nbytes
+    return whole + own.rows * x.size // reduced * itemsize
 
 
 def buffers(step: Step) -> int:

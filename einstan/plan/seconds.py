@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..backends.numpy import MATRICES
 from ..machine.kept import this_machine
 from ..machine.rates import ALIAS, Rates
 from .dtypes import DOUBLE, HALF
@@ -62,6 +63,8 @@ def seconds(step: Step, rates: Rates) -> float:
         return rates.numbers["view"]
     if step.op in ("dot", "matmul"):
         return product(step, rates)
+    if step.op in MATRICES:
+        return factored(step, rates)
     return entrywise(step, rates)
 
 
@@ -156,6 +159,13 @@ def product(step: Step, rates: Rates) -> float:
         return call + step.bytes / rates.at("read", step.bytes)
     flops = 2 * m * k * n
     return call + number * flops / rates.at("product", flops) + step.bytes / rates.at("moved", SINCE * step.bytes)
+
+
+def factored(step: Step, rates: Rates) -> float:
+    """A function of matrices: its flops as those of a product of as many for each, and its bytes."""
+    each = step.flops / max(1, prod(step.arrays[0].shape[:-2]))
+    work = step.flops / rates.at("product", max(1.0, each))
+    return rates.cost(step.op).call + work + step.bytes / rates.at("moved", SINCE * step.bytes)
 
 
 def taken(v: Value) -> bool:

@@ -1,12 +1,13 @@
 """stable: primitives that only `stabilise` writes: no functions of the language, but what formulas of it become.
 
 Each stands for a formula whose own derivative overflows or cancels: log(exp(a) + exp(b)), log(cosh(x)), 1 - erf(x),
-x / norm(x). Letters as in scalar and reduce.
+log(det(A)), x / norm(x). Letters as in scalar and reduce.
 """
 
 from __future__ import annotations
 
 from ..ir import Call, Node, Prim, add, einsum, scale, times, zeros
+from .linalg import logdet_pull, number
 from .reduce import NORM, axes_of, kept, spread
 from .scalar import EXP, GT, HALF, SIGMOID, TANH, WHERE, binary, minus, pi_power, power, unary
 
@@ -26,6 +27,7 @@ def unit_pull(y: Call, k: int, ct: Node, seeds: int) -> Node:
 LOGADDEXP = binary("logaddexp", lambda y, a, b: SIGMOID(minus(a, b)), lambda y, a, b: SIGMOID(minus(b, a)))
 LOGCOSH = unary("logcosh", lambda y, x: TANH(x))
 ERFC = unary("erfc", lambda y, x: scale(-2, times(pi_power(x, -HALF), EXP(scale(-1, power(x, 2))))))
+LOGDET_POSITIVE = Prim("logdet_positive", 1, number, pull=logdet_pull)
 UNIT = Prim("unit", 1, kept, pull=unit_pull)
 
-STABLE = {p.name: p for p in (LOGADDEXP, LOGCOSH, ERFC, UNIT)}
+STABLE = {p.name: p for p in (LOGADDEXP, LOGCOSH, ERFC, LOGDET_POSITIVE, UNIT)}

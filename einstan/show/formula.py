@@ -14,6 +14,7 @@ from string import ascii_lowercase
 from ..dims import Dim
 from ..errors import EinstanShapeError
 from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, is_zero
+from ..prims.linalg import LINALG, SOLVE
 from ..prims.opaque import OPAQUE, sees_axes
 from ..prims.reduce import LOG_SOFTMAX, REDUCE, SOFTMAX
 from ..prims.scalar import COMPARISONS, POW, POWER
@@ -282,6 +283,8 @@ class Writer:
             return self.opaque(y, letters, scope)
         if y.prim.name in REDUCE:
             return self.along(y, letters, scope)
+        if y.prim.name in LINALG:
+            return self.matrix(y, letters, scope)
         return self.entrywise(y, letters, scope)
 
     def entrywise(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
@@ -362,13 +365,41 @@ class Writer:
                 taken.add(fresh_letters[-1])
             own = tuple(fresh_letters)
             inner = letters + own
-        body: ast.Expr = yield self.write(x, inner, scope | set(own))
+        body = yield self.sized(x, inner, own, scope)
+        name = WORDS.get(y.prim.name, y.prim.name)
+        return ast.Call(name, (body,), tuple(map(ast.Index, own)))
+
+    def sized(
+        self, x: Node, letters: tuple[str, ...], own: tuple[str, ...], scope: frozenset[str]
+    ) -> Recursive[ast.Expr]:
+        """The argument of a function along `own`: it shows them, and their sizes follow from it."""
+        body: ast.Expr = yield self.write(x, letters, scope | set(own))
         around, sized = scope.union(own, written_in(body)), sized_in(body)
-        missing = [(letter, d) for letter, d in zip(own, x.shape[x.rank - n :], strict=True) if letter not in sized]
+        missing = [(x, d) for x, d in zip(letters, x.shape, strict=True) if x in own and x not in sized]
         if ones := [one for letter, d in missing for one in self.ones(letter, d, around)]:
             body = times_ones(body, ones)
-        name = WORDS.get(y.prim.name, y.prim.name)
-        return ast.Call(name, (showing(body, own),), tuple(map(ast.Index, own)))
+        return showing(body, own)
+
+    def matrix(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
+        """inv[i,j](A[i,j]), det[i,j](A[l,i,j]), solve[i,j](A[l,i,j], b[l,i,m])."""
+        a = y.operands[0]
+        lead, shown = letters[: a.rank - 2], letters[a.rank - 2 :]
+        taken = {letter.lower() for letter in scope}
+        rows, columns = shown[:2] if y.rank == a.rank and y.prim is not SOLVE else self.fresh_pair(a, taken)
+        if y.prim is SOLVE:
+            columns = shown[0]
+        args = [(yield self.sized(a, (*lead, rows, columns), (rows, columns), scope))]
+        for b in y.operands[1:]:
+            args.append((yield self.sized(b, (*lead, rows, *shown[1:]), (rows, *shown[1:]), scope)))
+        unseen = [x for x in lead if not any(x in written_in(e) for e in args)]
+        args[0] = showing(args[0], unseen)
+        return ast.Call(y.prim.name, tuple(args), (ast.Index(rows), ast.Index(columns)))
+
+    def fresh_pair(self, a: Node, taken: set[str]) -> tuple[str, str]:
+        """Letters for the rows and the columns of a matrix that none around it has."""
+        rows, columns = self.hints(a)[-2:]
+        first = fresh(rows, taken)
+        return first, fresh(columns, taken | {first.lower()})
 
     def leaf_of_size(self, d: Dim) -> Input | Name | None:
         """A tensor with an axis of this size, inputs first."""

@@ -109,10 +109,8 @@ def shown_by_product(e: ast.Product, found: Shown) -> frozenset[str]:
 def shown_by_call(e: ast.Call, found: Shown) -> frozenset[str]:
     """Reduced letters vanish, those of a softmax stay, those of an unknown function are new and its capitals go in."""
     along, below = frozenset(index.name for index in e.along or ()), union_of(e, found)
-    if e.name in words.REDUCTIONS and e.along is not None:
-        return below - along
     if e.name in words.FUNCTIONS or e.along is None:
-        return below
+        return below - e.gone
     return frozenset(x for x in below if x[0].islower()) | along
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import Span
+from . import words
 
 NOWHERE = Span(0, 0)
 
@@ -102,6 +103,15 @@ class Call(Expr):
     def order(self) -> tuple[int, ...]:
         """The argument in which each prime differentiates."""
         return self.slots if len(self.slots) == self.primes else (self.slots or (0,)) * self.primes
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """The indices that a function along indices takes away."""
+        along = [index.name for index in self.along or ()]
+        if self.name in words.REDUCTIONS:
+            return frozenset(along)
+        _, places = words.MATRIX.get(self.name, (0, ()))
+        return frozenset(along[n] for n in places if n < len(along))
 
     @property
     def children(self) -> tuple[Expr, ...]:

@@ -206,7 +206,7 @@ def of_call(r: Reader, e: Call) -> Axes:
     if r.known.is_opaque(e.name):
         return of_opaque(r, e)
     if e.name in words.MATRIX:
-        raise r.error(EinstanSyntaxError, f"{e.name} is not built yet.", "Give its result as an input.", e.name_span)
+        return of_matrix(r, e)
     return of_entrywise(r, e) if e.along is None else of_along(r, e)
 
 
@@ -258,15 +258,56 @@ def of_along(r: Reader, e: Call) -> Axes:
         )
     axes = r.united(e)
     for index in along:
-        if index.name not in axes:
-            raise r.error(
-                EinstanIndexError,
-                f"{index.name} is no index of what {e.name} is taken of.",
-                f"Its free indices are {', '.join(axes) or 'none'}; an index that is summed inside is gone.",
-                index.span,
-            )
-    gone = {i.name for i in along} if e.name in words.REDUCTIONS else set()
-    return {name: side for name, side in axes.items() if name not in gone} if gone else axes
+        check_shown(r, e, index, axes)
+    return {name: side for name, side in axes.items() if name not in e.gone} if e.gone else axes
+
+
+def check_shown(r: Reader, e: Call, index: Index, axes: Axes) -> None:
+    """What a function is taken along is an index of its argument."""
+    if index.name not in axes:
+        raise r.error(
+            EinstanIndexError,
+            f"{index.name} is no index of what {e.name} is taken of.",
+            f"Its free indices are {', '.join(axes) or 'none'}; an index that is summed inside is gone.",
+            index.span,
+        )
+
+
+def of_matrix(r: Reader, e: Call) -> Axes:
+    """`inv[i,j](A[i,j])`: rows and columns stay; `det[i,j](A[i,j])`: both are gone; `solve[i,j](A[i,j], b[i,m])`: j
+    stands in the place of i."""
+    along, (arity, _) = e.along or (), words.MATRIX[e.name]
+    written = f"{e.name}[i,j](A[i,j]{', b[i]' * (arity > 1)})"
+    names = [index.name for index in along]
+    if len(names) != 2 or len(e.args) != arity or e.primes or any(index.low is not None for index in along):
+        raise r.error(EinstanSyntaxError, f"{e.name} is written {written}.", f"Write {written}.", e.span)
+    if names[0] == names[1]:
+        raise r.error(
+            EinstanIndexError, f"{e.name} needs two different indices, rows and columns.", f"Write {written}.", e.span
+        )
+    axes, matrix = r.united(e), r.axes[id(e.args[0])]
+    for index in along:
+        check_shown(r, e, index, matrix)
+    r.one_size(f"The size of {names[0]} and {names[1]} in {e.name}", *(matrix[name] for name in names))
+    for argument in e.args[1:]:
+        check_right_side(r, e, argument)
+    return {name: side for name, side in axes.items() if name not in e.gone}
+
+
+def check_right_side(r: Reader, e: Call, b: Expr) -> None:
+    """`solve[i,j](A[i,j], b[i])` has the new index j, which b does not show."""
+    assert e.along is not None
+    rows, columns = e.along
+    check_shown(r, e, rows, r.axes[id(b)])
+    if columns.name in r.axes[id(b)]:
+        raise r.error(
+            EinstanIndexError,
+            f"{columns.name} is the index that the result of {e.name} has in the place of {rows.name}, and b has it "
+            "already.",
+            f"Take another letter for the columns of the matrix: {e.name}[{rows.name},k](A[{rows.name},k], ...).",
+            columns.span,
+            r.axes[id(b)][columns.name].span,
+        )
 
 
 def of_opaque(r: Reader, e: Call) -> Axes:

@@ -165,10 +165,6 @@ class Names(Cursor):
 
     def callable(self, name: Name) -> str:
         """The name as a function."""
-        if name.function in words.MATRIX:
-            raise self.error(
-                f"The matrix function {name.function} is not built yet.", "Give its result as an input.", name.span
-            )
         if name.text in ("pi", "π"):
             raise self.error("pi is a number, not a function.", "Leave a space for a product: pi (x).", name.span)
         return name.function

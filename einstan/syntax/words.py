@@ -18,13 +18,18 @@ REDUCTIONS = frozenset("sum mean prod max min logsumexp norm".split())
 NORMALISERS = frozenset("softmax log_softmax".split())
 """Functions along indices that stay: `softmax[k](z[i,k])`."""
 
-MATRIX = frozenset("inv det logdet solve cholesky".split())
-"""Matrix functions; recognised, not built yet."""
+MATRIX: dict[str, tuple[int, tuple[int, ...]]] = {
+    **dict.fromkeys("inv cholesky tril".split(), (1, ())),
+    **dict.fromkeys("det logdet trace".split(), (1, (0, 1))),
+    "solve": (2, (0,)),
+}
+"""Functions of a matrix, along its rows and columns: `inv[i,j](A[i,j])`; with the number of their arguments, and which
+of the two indices are gone afterwards."""
 
 ALIASES = {"ln": "log", "σ": "sigmoid"}
 """Other spellings of functions; σ is one only before a bracket."""
 
-FUNCTIONS = frozenset(ENTRYWISE) | REDUCTIONS | NORMALISERS | MATRIX | {"ln"}
+FUNCTIONS = frozenset(ENTRYWISE) | REDUCTIONS | NORMALISERS | frozenset(MATRIX) | {"ln"}
 RESERVED = FUNCTIONS | {"size"}
 """Words that name no tensor. (`d` is one only before a bracket.)"""
 
@@ -138,7 +143,6 @@ NO_INDEX_FORM = {
     "oplus": "write [h[K], x[K]]_K for a join, a[i] + b[i] for a sum",
     "ast": "write * for a product; a convolution has no index form here",
     "star": "write * for a product; a convolution has no index form here",
-    "det": "write det[i,j](A[i,j])",
     "overline": "write the indices, A[V,d] B[V,d]; a bar that is part of a name is \\bar{A}",
     "vec": "write the indices: x[i]",
     "underline": "write the indices: x[i]",

@@ -204,7 +204,6 @@ ERRORS = [
     ("y = exp x", "needs brackets", ["exp"]),
     ("y = max[k]", "needs brackets", ["max[k]"]),
     ("size = 3", "reserved", ["size"]),
-    ("y = inv[i,j](A[i,j])", "not built yet", ["inv[i,j]"]),
     ("h[t,b] = h[t-1,b]", "not built yet", ["t", "-"]),
     ("h_t = h_{t-1}", "not built yet", ["t", "-"]),
     ("h[0,b] = g[b]", "not built yet", ["0"]),
