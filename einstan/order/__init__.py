@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from ..dims import Env
 from ..ir import Einsum, Node, rebuild, toposort
 from ..orders.methods import Optimize, Order, search
+from .common import with_common
+from .factored import factored
 from .given import Explicit, Placed, as_written, method_for, placed
 from .nesting import along, needs_nesting, reduced
 from .together import together
+from .twins import exchanged
 
 __all__ = ["along", "as_written", "associate", "method_for", "needs_nesting", "ordered", "reduced"]
 
@@ -24,9 +27,9 @@ __all__ = ["along", "as_written", "associate", "method_for", "needs_nesting", "o
 def ordered(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
     """`roots` over binary products: by einstan's own method all ordered together, by others each by itself."""
     order = optimize if isinstance(optimize, Order) else Order(optimize)
-    found = associate(roots, env, order)
-    own = isinstance(order.method, str) and order.method == "auto"
-    return together(found, env, order.memory_limit) if own else found
+    if order.method != "auto":
+        return associate(roots, env, order)
+    return together(associate(with_common(factored(roots), env), env, order), env, order.memory_limit)
 
 
 def associate(roots: Sequence[Node], env: Env, optimize: Optimize | Order = "auto") -> list[Node]:
@@ -53,4 +56,4 @@ def nest(e: Einsum, operands: Sequence[Node], env: Env, optimize: Optimize | Ord
     else:
         sizes = {label: d.at(env) for label, d in e.dims.items()}
         path = search(reduced(e.labels, e.out), e.out, sizes, optimize)
-    return along(path, operands, e.labels, e.out, e.dims)
+    return along(path, operands, exchanged(e, path), e.out, e.dims)

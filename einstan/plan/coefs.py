@@ -16,7 +16,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from ..ir import Add, Call, Einsum, Input, Node
-from .facts import Facts
+from .facts import Facts, base, scatters
 from .signs import LINEAR, absorbs, place_signs, scalable, sums_axes
 from .values import Exact, exact, magnitude
 
@@ -205,9 +205,10 @@ def handed_down(node: Node, c: Exact, sweep: Sweep) -> Sequence[Exact]:
 
 
 def demanded(node: Node, c: Exact, facts: Facts) -> Sequence[Exact]:
-    """Of the operands of a call or of a single multiple, which take what they are given."""
+    """Of the operands of a call or of a single multiple, which take what they are given; a diagonal is scaled when it
+    is written."""
     if isinstance(node, Add):
-        return [exact(c * facts.coef(own)) for own in node.coefs]
+        return [1 if scatters(o) else exact(c * facts.coef(own)) for own, o in node.terms]
     linear = LINEAR.get(node.prim.name, ()) if isinstance(node, Call) else ()
     return [c if k in linear else 1 for k in range(len(node.operands))]
 
@@ -228,7 +229,10 @@ def of_terms(a: Add, c: Exact, sweep: Sweep) -> Sequence[Exact]:
     facts = sweep.facts
     found = [with_sign(o, magnitude(c * facts.coef(x)), sweep) for x, o in a.terms]
     costs = sum([sweep.cost(o, x) for o, x in zip(a.operands, found, strict=True)])
-    if len({magnitude(x) for x in found}) == 1 and costs >= price(a, facts):
+    k = base(a, facts)
+    if k is not None:
+        found[k] = exact(c * facts.coef(a.coefs[k]) * sweep.sign[a.operands[k]])
+    elif len({magnitude(x) for x in found}) == 1 and costs >= price(a, facts):
         found = [1] * len(found)
     return [exact(x * sweep.sign[o]) if is_float(o, facts) else 1 for o, x in zip(a.operands, found, strict=True)]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..backends.numpy import FOLD, REDUCTIONS
 from ..dims import Dim, Env
 from ..errors import EinstanShapeError
-from ..ir import Add, Call, Coef, Const, Einsum, Node, toposort, uses_in
+from ..ir import Add, Call, Coef, Const, Einsum, Input, Node, toposort, uses_in
 from .dtypes import STRUCTURAL, DType, Promotion, default_float, dtype_of, inexact, physical, promote
 from .values import Exact, Number, as_float, exact
 
@@ -97,6 +97,23 @@ def users(order: Sequence[Node]) -> dict[Node, list[Node]]:
         for operand in node.operands:
             found[operand].append(node)
     return found
+
+
+def scatters(node: Node) -> bool:
+    """Whether the node has entries on a diagonal and zeros beside it."""
+    return isinstance(node, Einsum) and len(set(node.out)) < len(node.out)
+
+
+def base(a: Node, facts: Facts) -> int | None:
+    """The place of the term of a sum onto which all others, which are diagonals, are added where it stands."""
+    if not isinstance(a, Add):
+        return None
+    plain = [k for k, o in enumerate(a.operands) if not scatters(o)]
+    if len(plain) != 1 or len(a.operands) == 1:
+        return None
+    (k,) = plain
+    o = a.operands[k]
+    return k if facts.uses[o] == 1 and not isinstance(o, Input) and o not in facts.number else None
 
 
 def is_fractional(node: Node, facts: Facts) -> bool:

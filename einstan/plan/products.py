@@ -91,7 +91,9 @@ def contracted(low: Lowering, e: Einsum) -> Shown:
         copies = partial(copied_after, low, e)
         job = Job(low.build, out, sizes, low.facts.computed(e), target, dims, factor, copies)
         value, labels = contract(job, terms)
-        found = low.products[key] = Term(value, tuple([number[x] for x in labels]))
+        found = Term(value, tuple([number[x] for x in labels]))
+        if e not in low.bases:  # onto which diagonals are added
+            low.products[key] = found
     place = {n: axis for axis, n in enumerate(found.labels)}
     return Shown(found.value, tuple([place[number[x]] if x in carried else None for x in e.out]))
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ..backends.numpy import COMPARISONS, MATRICES, OPS, PRIMITIVES, REDUCTIONS
 from .build import Builder
+from .tiles import tiles
 from .values import VIEWS, Arg, Step, Value
 
 PRODUCTS: Final = frozenset({"dot", "matmul"})
@@ -26,6 +27,7 @@ FUNCTIONS: Final = frozenset(PRIMITIVES) - CHEAP - {"amax", "amin", "prod"}
 
 # what steps cost, in nanoseconds on one core of our days: only orders of magnitude matter
 BYTE: Final = 1 / 60
+FAR: Final = 1 / 12  # the same where a step moves more than a cache holds
 FUNCTION: Final = 0.1  # a byte of what exp is taken of
 FLOP: Final = 1 / 320  # of a matrix product, for each byte of an entry
 START: Final = 20_000  # of a region
@@ -191,7 +193,7 @@ def nanoseconds(step: Step) -> float:
     width, moved, flops = step.out.dtype.itemsize, min(step.bytes, MOST), min(step.flops, MOST)
     if step.op in PRODUCTS:
         return max(moved * BYTE, flops * FLOP * width)
-    return moved * BYTE + (flops * width * FUNCTION if step.op in FUNCTIONS else 0)
+    return moved * (BYTE if moved <= CACHE else FAR) + (flops * width * FUNCTION if step.op in FUNCTIONS else 0)
 
 
 def is_threaded(step: Step) -> bool:
@@ -315,10 +317,16 @@ class Group:
         """The blocks, where they are worth it."""
         workers = max(1, min(self.cores.threads, int(self.cost / WORTH), self.rows))
         size = largest(self.steps)
-        number = min(blocks_of(size, workers), self.rows // workers * workers)
+        number = min(blocks_of(size, workers), self.rows // workers * workers, max(workers, self.tall))
         least = number * len(self.steps) * (CALL if workers == 1 else CALL_AT_ONCE)
         worth = number > 1 and self.cost >= least and (workers > 1 or size > CACHE)
         return Blocks(self.rows, number, workers) if worth else None
+
+    @property
+    def tall(self) -> int:
+        """How many blocks there may be so that each has whole tiles."""
+        cuts = [(step.out.shape[mode.out], tiles(step)) for step, mode in self.steps if mode.out is not None]
+        return min([size // cut.rows for size, cut in cuts if cut is not None], default=self.rows)
 
     @property
     def cost(self) -> float:

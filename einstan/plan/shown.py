@@ -16,7 +16,7 @@ from .build import Builder, DType, written
 from .coefs import place_coefficients
 from .contract import Labels, Term, aligned
 from .dtypes import BOOL, HALF, INT
-from .facts import Facts
+from .facts import Facts, base
 from .values import Arg, Exact, Name, Number, Value, as_float, ratio
 
 Axes = tuple[int | None, ...]
@@ -67,6 +67,7 @@ class Lowering:
         self.products: dict[Any, Term] = {}
         self.solids: dict[tuple[Shown, tuple[int, ...]], Value] = {}
         self.slots = slots(facts)
+        self.bases = {a.operands[k] for a in facts.order if (k := base(a, facts)) is not None}
         self.written = stand_ins(facts, self.factor)
         self.masks = {node for node in facts.order if is_mask(node, facts)}
         self.squares = {node for node in facts.order if is_summed_square(node, facts)}
@@ -130,15 +131,19 @@ class Lowering:
 
 
 def stand_ins(facts: Facts, factor: Mapping[Node, Exact]) -> dict[Node, Node]:
-    """Nodes whose multiple is a result `c x`: what is computed for them is the result. Roots stand for themselves."""
-    roots = set(facts.roots)
-    found: dict[Node, Node] = {}
-    for root in facts.roots:
-        if isinstance(root, Add) and len(root.operands) == 1:
-            (operand,) = root.operands
-            if operand not in roots and factor[operand] == factor[root] * facts.coef(root.coefs[0]):
-                found.setdefault(operand, root)
-    return found | {root: root for root in roots if factor[root] == 1}
+    """Nodes of which a result is a multiple `c x`, or to which it only adds diagonals: what is computed for them is
+    written there. Roots stand for themselves."""
+    found = {root: root for root in facts.roots if factor[root] == 1}
+    queue = list(found)
+    for node in queue:
+        k = 0 if isinstance(node, Add) and len(node.operands) == 1 else base(node, facts)
+        if k is not None:
+            assert isinstance(node, Add)
+            operand = node.operands[k]
+            if operand not in found and factor[operand] == factor[node] * facts.coef(node.coefs[k]):
+                found[operand] = found[node]
+                queue.append(operand)
+    return found
 
 
 def slots(facts: Facts) -> dict[Node, Slot]:

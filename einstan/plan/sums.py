@@ -133,18 +133,28 @@ def with_diagonals(
     plain: Sequence[tuple[Exact, Shown]],
     diagonals: Sequence[tuple[Exact, Shown]],
 ) -> Shown:
-    """The plain terms in an array of their own, then each diagonal added in its place."""
-    dtype, order = low.facts.computed(a), tuple(range(a.rank))
-    base = chain(low, a, total, plain) if plain and (total != 0 or len(plain) > 1) else None
-    if base is None:
-        base = single(low, a, *plain[0]) if plain else Shown(total, (None,) * a.rank)
+    """The plain terms in an array of their own, or zeros with the first diagonal, then each diagonal added in its
+    place."""
+    below: Exact = 1
+    if plain or total != 0:
+        base = beside(low, a, total, plain)
+    else:
+        (r, base), *diagonals = diagonals
+        below = ratio(1, r)
     out = low.target(a)
     if out is None or base.value is not out:
-        out = out if out is not None else low.build.value(low.facts.shape[a], dtype)
-        copied(low, base, 1, a, out)
+        out = out if out is not None else low.build.value(low.facts.shape[a], low.facts.computed(a))
+        copied(low, base, below, a, out)
     for r, s in diagonals:
         onto_diagonal(low, a, r, s, out)
-    return Shown(out, order)
+    return Shown(out, tuple(range(a.rank)))
+
+
+def beside(low: Lowering, a: Node, total: Number, plain: Sequence[tuple[Exact, Shown]]) -> Shown:
+    """The sum of the terms that are no diagonals."""
+    if not plain:
+        return Shown(total, (None,) * a.rank)
+    return single(low, a, *plain[0]) if len(plain) == 1 and total == 0 else chain(low, a, total, plain)
 
 
 def onto_diagonal(low: Lowering, a: Node, r: Exact, s: Shown, out: Value) -> None:
