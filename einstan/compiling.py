@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from .arrays import NOMINAL_SIZE, check_sizes
@@ -11,11 +12,16 @@ from .bind import bindings_of, callables_of, sizes_of_results
 from .collector import paused
 from .dims import Dim, Env, single_symbol
 from .ir import Add, Call, Input, Node, Shape, toposort
-from .kernel import Kernel, Spec
+from .kernel import Kernel, Spec, Wanted
 from .memory import read_bytes
 from .order import associate, method_for
 from .orders.methods import Optimize, Order
 from .request import ALL_LAWS, EXACT_LAWS, Definitions, Graph, Laws, Tree, packer, terms
+from .straight import Assembled
+from .structured import Structured
+from .structured.split import matrix
+
+Letters = tuple[tuple[str, ...], tuple[str, ...]]  # of the axes of rows and of columns
 
 LONG: Final = 20  # factors; the flat derivatives of longer products are many times as large as nested ones
 
@@ -27,7 +33,8 @@ class Options:
     `sizes` are nominal ones, for what a kernel tells before its first call. `functions` says what opaque
     functions are: functions of the language by name, formulas, or Python callables (see bind). `strict` leaves out
     laws that hold for finite values only. `optimize` is a name of `methods.METHODS`, a function of opt_einsum's form,
-    or, where there is one contraction, a path. `memory_limit` is in bytes, or a text such as "1GB".
+    or, where there is one contraction, a path. `memory_limit` is in bytes, or a text such as "1GB". With `structured`
+    results are Structured: matrices that are not written out.
     """
 
     backend: str = "numpy"
@@ -37,6 +44,7 @@ class Options:
     functions: Mapping[str, Any] | None = None
     strict: bool = False
     check_finite: bool = False
+    structured: bool = False
 
     @property
     def laws(self) -> Laws:
@@ -46,12 +54,14 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What a kernel may be given: shapes and axis letters of the inputs, and who words a mismatch of sizes; the
-    opaque functions of the program, where they are known."""
+    opaque functions of the program, where they are known; the letters of rows and columns of each result, where they
+    are to be structured."""
 
     shapes: dict[str, Shape]
     hints: dict[str, tuple[str, ...]]
     explain: Callable[[dict[str, tuple[int, ...]]], Exception | None]
     functions: Collection[str] | None = None
+    matrices: Sequence[Letters] = ()
 
     def resized(self, sizes: Mapping[str, Dim]) -> Signature:
         """The same with symbols of sizes replaced."""
@@ -83,16 +93,17 @@ def kernel_of(
         called = callables_of(plain, functions, signature.letters)
         optimize = method_for(options.optimize, graph.roots, list(signature.shapes))
     several = graph.has_products()
+    pack = packer(tree)
 
-    def build(env: Env, order: Order) -> list[Node]:
-        return graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
+    def build(env: Env, order: Order) -> Wanted:
+        roots = graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
+        return structured(roots, signature.matrices, pack, env) if options.structured else arrays(roots, pack)
 
     read = read_inputs(plain, signature.shapes)
     spec = Spec(
         inputs={name: signature.hints[name] for name in read},
         shapes={name: signature.shapes[name] for name in read},
         build=build,
-        pack=packer(tree),
         known=frozenset(signature.shapes) - set(read),
         explain=signature.explain,
         backend=options.backend,
@@ -106,6 +117,25 @@ def kernel_of(
         recipe=recipe,
     )
     return Kernel(spec)
+
+
+Pack = Callable[[Sequence[Any]], Any]
+
+
+def arrays(roots: Sequence[Node], pack: Pack) -> Wanted:
+    """The nodes as arrays, nested."""
+    return Wanted(roots, pack(range(len(roots))))
+
+
+def structured(roots: Sequence[Node], letters: Sequence[Letters], pack: Pack, env: Env) -> Wanted:
+    """The nodes as matrices, nested: the nodes of their blocks, each matrix assembled of its own."""
+    blocks: list[Node] = []
+    found = []
+    for root, (rows, columns) in zip(roots, letters, strict=True):
+        form, own = matrix(root, len(rows), rows + columns, env)
+        found.append(Assembled(partial(Structured, form), tuple(range(len(blocks), len(blocks) + len(own)))))
+        blocks += own
+    return Wanted(blocks, pack(found))
 
 
 def shortened(roots: Sequence[Node]) -> list[Node]:

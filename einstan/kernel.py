@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -60,20 +60,26 @@ class Cost:
         return predicted(self.plan)
 
 
+class Wanted(NamedTuple):
+    """The nodes to compute, and the nesting of their arrays: a pattern (see placing)."""
+
+    nodes: Sequence[Node]
+    pattern: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What a kernel is made of.
 
     `inputs` gives the axis letters and `shapes` the sizes of what is read, `known` are inputs that are not; `build`
-    makes the nodes for sizes and `pack` nests their arrays; `explain` words a mismatch of sizes; `wrt` are inputs that
-    derivatives are taken by, `real` those below functions of reals; `functions` are Python's, `recipe` makes the kernel
-    again. `optimize` is what `order.method_for` gave.
+    says for sizes what is computed; `explain` words a mismatch of sizes; `wrt` are inputs that derivatives are taken
+    by, `real` those below functions of reals; `functions` are Python's, `recipe` makes the kernel again. `optimize` is
+    what `order.method_for` gave.
     """
 
     inputs: Mapping[str, tuple[str, ...]]
     shapes: Mapping[str, Shape]
-    build: Callable[[Env, Order], list[Node]]
-    pack: Callable[[list[Any]], Any]
+    build: Callable[[Env, Order], Wanted]
     known: frozenset[str] = frozenset()
     explain: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None = None
     backend: str = "numpy"
@@ -281,12 +287,13 @@ class Kernel:
         with paused():
             order = Order(spec.optimize, entries(spec.memory_limit, dtypes.values()))
             cores = Cores(count())
-            nodes = prepared(spec.build(env, order), env, order)
+            wanted = spec.build(env, order)
+            nodes = prepared(wanted.nodes, env, order)
 
             def make(outputs: Sequence[Node], first: Sequence[Node]) -> Plan:
                 return lowered(outputs, first, env, dtypes, spec.inputs, beside, cores=cores)
 
-            return bound(spec, key, fitting(nodes, env, make, spec.memory_limit))
+            return bound(spec, key, fitting(nodes, env, make, spec.memory_limit), wanted.pattern)
 
     def _env(self, actual: dict[str, tuple[int, ...]]) -> Env:
         """The sizes behind the shapes; a mismatch is told in the program's words, if it has some."""
@@ -298,13 +305,13 @@ class Kernel:
             raise (better or error) from None
 
 
-def bound(spec: Spec, key: Key, found: Plan) -> Bound:
+def bound(spec: Spec, key: Key, found: Plan, pattern: Any) -> Bound:
     """A plan for arrays of these shapes and dtypes, with the functions that it calls."""
     called = {
         name: guarded(asked.key, spec.functions[asked.key], asked.shape, asked.dtype)
         for asked, name in opaque_steps(found).items()
     }
-    return Bound(found, spec.names, key, spec.pack(list(range(len(found.results)))), called)
+    return Bound(found, spec.names, key, pattern, called)
 
 
 class State:

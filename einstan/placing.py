@@ -1,6 +1,6 @@
 """placing: results in the nesting in which they were asked for, and arrays in which results are to be written.
 
-A pattern is a nesting with the numbers of the results in the places of their arrays.
+A pattern is a nesting with the numbers of the results in the places of their arrays, or of what is assembled of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from .errors import EinstanShapeError
 from .plan import Value
+from .straight import Assembled
 
 if TYPE_CHECKING:
     from .arrays import Array
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def unpacked(outs: Any, pattern: Any) -> list[Any]:
     """The arrays of a nesting in the order of the results; a nesting of another form is refused."""
+    check_arrays(pattern)
     found = dict(numbered(outs, pattern))
     return [found[n] for n in range(len(found))]
 
@@ -46,7 +48,7 @@ def numbered(outs: Any, pattern: Any) -> Iterator[tuple[int, Any]]:
 
 
 def paths(pattern: Any) -> list[str]:
-    """Names of the results, in their order: "value", "W", "W/c"."""
+    """Names of the results, in their order: "value", "W", "W/c", "W/c H0"."""
     found: dict[int, str] = {}
 
     def walk(inner: Any, path: str) -> None:
@@ -56,11 +58,26 @@ def paths(pattern: Any) -> list[str]:
         elif isinstance(inner, tuple | list):
             for n, below in enumerate(inner):
                 walk(below, path or ("the value", "the derivative")[min(n, 1)])
+        elif isinstance(inner, Assembled):
+            found.update({part: f"{path} H{n}".lstrip() for n, part in enumerate(inner.parts)})
         else:
             found[inner] = path or "the result"
 
     walk(pattern, "")
     return [found[n] for n in range(len(found))]
+
+
+def check_arrays(pattern: Any) -> None:
+    """Refuse results that are more than arrays."""
+    waiting = [pattern]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, Assembled):
+            raise EinstanShapeError("Structured results are not written into arrays.", "Call the kernel.")
+        if isinstance(inner, Mapping):
+            waiting += inner.values()
+        elif isinstance(inner, tuple | list):
+            waiting += inner
 
 
 # ---------------------------------------------------------------- places

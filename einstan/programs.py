@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .certificates import Certificate, certified
 from .claims import Statements
 from .collector import paused
 from .compiling import Options, Signature, kernel_of
@@ -17,7 +18,7 @@ from .expr import Expr
 from .functions import functions_of
 from .ir import Input, Name, Node, pattern
 from .kernel import Kernel
-from .lines import claim_lines, closed_lines
+from .lines import claim_lines, closed_lines, distinct_letters
 from .lower import DerivativeLeaf, leaf, lower_definition, lower_expr, lower_facts
 from .request import ALL_LAWS, Definitions, Laws, Stage, Term, Tree, derivative_leaves, terms
 from .rules import simplify
@@ -33,6 +34,7 @@ from .syntax.roster import names_in
 
 if TYPE_CHECKING:
     from .show.svg import Picture
+    from .solvers.minimise import Arguments
 
 
 def parse(
@@ -301,6 +303,21 @@ class Program:
         tree = self.branches(wrt, lambda name: Term(of, (name,), tangents=pairs))
         return self.derived(of, wrt, tree, {v: name for name, v in pairs})
 
+    def convexity(self, of: str, wrt: str, most: int | None = None) -> Certificate | None:
+        """The certificate that a scalar is convex, concave, or affine in a name, whatever the data; None where its
+        Hessian's formula does not show it, which says nothing: kinks (relu, abs, max) are never certified.
+
+        `most` bounds the work: a gradient of more nodes is not differentiated again. `convex` and `concave` of the
+        certificate are booleans, its text gives the reason.
+
+        >>> p = parse("e[a] = X[a,I] w[I] - y[a]; L = e[A] e[A]")
+        >>> print(p.convexity("L", wrt="w"))
+        L is convex in w: its Hessian is BᵀB with B[a,i] = sqrt(2) X[a,i]
+        """
+        self.require_scalar(of, "convexity", "the sum of its entries")
+        self.require(wrt, self.letters, "has")
+        return certified(self.definitions(), self.vocabulary, of, wrt, most)
+
     def tangents(self, wrt: str | Sequence[str], given: str | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """(name, tangent input) for every name of wrt."""
         wrt = called(wrt)
@@ -367,6 +384,26 @@ class Program:
         """Compile and call once."""
         return self.compile(of)(**arrays)
 
+    def scipy(
+        self, of: str, /, wrt: str | Sequence[str], functions: Mapping[str, Any] | None = None, **data: Any
+    ) -> Arguments:
+        """What `scipy.optimize.minimize` takes by name to minimise a scalar: `fun`, `jac`, `hess`, `hessp`.
+
+        They are functions of one float64 vector, the entries of the names of `wrt` one name after the other; value and
+        gradient come from one call of a kernel. `data` are the other inputs. Arrays for the names of `wrt` may be among
+        them: they are the start `x0`. The result's `arrays(x)` takes a vector apart, `vector(arrays)` makes one.
+        Methods that have no use for a Hessian say so in a warning. Raises EinstanErrors for names, shapes and dtypes,
+        as kernels do, and where neither data nor a start say the sizes of what varies.
+
+        >>> s = parse("L = (w[I] - a[I]) (w[I] - a[I])").scipy("L", wrt="w", a=[1.0, 2.0], w=[0.0, 0.0])
+        >>> s["fun"](s["x0"]), s["jac"](s["x0"]), s["hessp"](s["x0"], s["x0"] + 1)
+        (5.0, array([-2., -4.]), array([2., 2.]))
+        """
+        from .solvers.minimise import arguments
+
+        self.require_scalar(of, "scipy", "es.root")
+        return arguments(self, of, wrt, data, functions)
+
     def kernel(self, tree: Tree, extra: Mapping[str, str], options: Options) -> Kernel:
         """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name."""
         shaped = {name: name for name in self.inputs} | dict(extra)
@@ -375,9 +412,23 @@ class Program:
             hints={name: self.letters[like] for name, like in shaped.items()},
             explain=lambda actual: size_mismatch(self.checked, actual),
             functions=self.checked.functions,
+            matrices=[self.matrix_letters(t) for t in terms(tree)] if options.structured else (),
         )
         recipe = (Program.kernel, (self, tree, dict(extra), options))
         return kernel_of(self.definitions(options.laws), tree, signature, options, recipe)
+
+    def matrix_letters(self, t: Term) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Letters for the axes of a derivative: those of its rows, and those of its columns, which are the axes of the
+        last name that it is by. Raises EinstanDerivativeError for what is no matrix."""
+        scalar = not self.letters[t.of] or t.cotangent is not None
+        if t.tangents or len(t.wrt) < 1 + scalar:
+            raise EinstanDerivativeError(
+                f"{'A directional derivative' if t.tangents else 'A gradient' if t.wrt else 'A value'} is no matrix.",
+                'Structured results are those of hessian("L", wrt="w") and of jacobian("Y", wrt="w").',
+            )
+        names = t.wrt if t.cotangent is not None else (t.of, *t.wrt)
+        *rows, columns = distinct_letters([self.letters[name] for name in names], self.vocabulary.fixed)
+        return tuple([letter for own in rows for letter in own]), columns
 
     # -- formulas
 

@@ -19,7 +19,9 @@ import numpy as np
 from . import straight
 from .arrays import Array, DType
 from .collector import paused
-from .emit import Functions, born, compiled, emit
+from .emit import Functions, born, compiled, emit, failed
+from .errors import EinstanError
+from .placing import check_arrays
 from .plan import Plan, Value
 
 Key = tuple[tuple[tuple[int, ...], DType], ...]
@@ -99,7 +101,10 @@ class Bound:
             return self.pool.pop()
         except IndexError:
             kept: list[list[Any]] | None = [[None, None] for _ in self.distinct] if self.large else None
-            return Workspace(functions.workspace(), kept)
+            try:
+                return Workspace(functions.workspace(), kept)
+            except np.linalg.LinAlgError as error:
+                raise self.unsolvable(error, functions) from None
 
     def run(
         self, functions: Functions, values: Sequence[Any], held: Workspace, out: tuple[Any, ...]
@@ -107,9 +112,19 @@ class Bound:
         """A workspace is kept for the next call; not where this one failed: threads may still be at work in it."""
         if self.pick is not None:
             values = [values[n] for n in self.pick]
-        found: tuple[Any, ...] = held.enter(functions.run, values, held.arrays, out)
+        try:
+            found: tuple[Any, ...] = held.enter(functions.run, values, held.arrays, out)
+        except np.linalg.LinAlgError as error:
+            raise self.unsolvable(error, functions) from None
         self.pool.append(held)
         return found
+
+    def unsolvable(self, error: np.linalg.LinAlgError, functions: Functions) -> EinstanError:
+        """A matrix that has no inverse, or is not definite, with the formula of the step."""
+        step = failed(error, emit(self.plan, made=None if functions is self.functions else ()))
+        return EinstanError(
+            f"{error} in the step {step}.", "Look at the entries of the matrix; a multiple of delta[i,j] may be added to it."
+        )
 
     def nested(self, results: Sequence[Any]) -> Any:
         """The results as they were asked for."""
@@ -151,6 +166,7 @@ class Bound:
 
     def compiled_to_write(self) -> Functions:
         """The same where every result is computed in the array that is given for it."""
+        check_arrays(self.pattern)
         self.taken = straight.taken(self.pattern)
         self.receive = straight.guard([(v.shape, v.dtype) for v in self.plan.results], straight.OWNS)
         self.own = straight.no_views(self.count)

@@ -7,7 +7,8 @@ and dtypes are objects of the namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,14 @@ import numpy as np
 ShapeAndDtype = tuple[tuple[int, ...], np.dtype[Any]]
 FRESH: Final = np.empty((2, 2)).flags.num  # bits: C-contiguous, aligned, writeable, owns its memory
 OWNS: Final = f" and {{0}}.flags.num & {FRESH} == {FRESH}"  # a test of the array {0}
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """In a pattern, what `make` makes of the results of these numbers."""
+
+    make: Callable[..., Any]
+    parts: tuple[int, ...]
 
 
 def guard(key: Sequence[ShapeAndDtype], of_each: str = "") -> Callable[..., bool]:
@@ -43,6 +52,8 @@ def nested(pattern: Any) -> Callable[..., Any]:
 
     >>> nested((0, {"W": 1, "c": 2}))(1.0, 2.0, 3.0)
     (1.0, {'W': 2.0, 'c': 3.0})
+    >>> nested({"W": Assembled(complex, (1, 0))})(1.0, 2.0)
+    {'W': (2+1j)}
     """
     keys = Keys()
     text = literal(pattern, keys)
@@ -65,15 +76,15 @@ def taken(pattern: Any) -> Callable[[Any], tuple[Any, ...] | None]:
 # ---------------------------------------------------------------- texts
 
 
-class Keys(dict[str, str]):
-    """The names of the keys of dicts, given as they are asked for."""
+class Keys(dict[Hashable, str]):
+    """The names of the keys of dicts, and of what makes results, given as they are asked for."""
 
-    def __missing__(self, key: str) -> str:
+    def __missing__(self, key: Hashable) -> str:
         name = self[key] = f"k{len(self)}"
         return name
 
     @property
-    def space(self) -> dict[str, str]:
+    def space(self) -> dict[str, Hashable]:
         return {name: key for key, name in self.items()}
 
 
@@ -82,6 +93,8 @@ def literal(pattern: Any, keys: Keys) -> str:
     match pattern:
         case dict():
             return f"{{{', '.join(f'{keys[key]}: {literal(inner, keys)}' for key, inner in pattern.items())}}}"
+        case Assembled(make, parts):
+            return f"{keys[make]}({', '.join(f'v{n}' for n in parts)})"
         case tuple():
             return f"({''.join(f'{literal(inner, keys)}, ' for inner in pattern)})"
         case list():
@@ -101,6 +114,8 @@ def leaves(pattern: Any, at: str, keys: Keys) -> Iterator[tuple[int, str]]:
     """The number of each result, and how its array is reached."""
     if isinstance(pattern, int):
         yield pattern, at
+    elif isinstance(pattern, Assembled):
+        yield from ((n, at) for n in pattern.parts)
     for inner, place in branches(pattern, at, keys):
         yield from leaves(inner, place, keys)
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from einstan.dims import Dim
+from einstan.dims import Dim, Env
 from einstan.errors import EinstanError, EinstanNameError, EinstanShapeError, MissingBackendError
 from einstan.ir import Node, Shape, add, einsum, input_, number, pattern, scale
-from einstan.kernel import Kernel, Spec
+from einstan.kernel import Kernel, Spec, Wanted
 from einstan.memory import available
 from einstan.order import associate
+from einstan.orders.methods import Order
 from einstan.prims.scalar import EXP, LOG, TANH
 from einstan.prims.shape import concat
 
@@ -40,19 +41,18 @@ def kernel(
 ) -> Kernel:
     hints = {name: HINTS.get(name, tuple("ijkl"[: len(shape)])) for name, shape in shapes.items()}
     nodes = roots or [Y]
-    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env, order: nodes, pack=pack, **options))
+    wanted = Wanted(nodes, pack(list(range(len(nodes)))))
+    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env, order: wanted, **options))
 
 
 def net_kernel(net: Net, **options: Any) -> Kernel:
     names = [w.name for w in net.weights]  # type: ignore[attr-defined]
-    spec = Spec(
-        inputs=net.hints,
-        shapes=net.shapes,
-        build=lambda env, order: gradients(net._replace(loss=associate([net.loss], env)[0])),
-        pack=lambda r: (r[0], dict(zip(names, r[1:], strict=True))),
-        **options,
-    )
-    return Kernel(spec)
+    pattern = (0, {name: n for n, name in enumerate(names, 1)})
+
+    def build(env: Env, order: Order) -> Wanted:
+        return Wanted(gradients(net._replace(loss=associate([net.loss], env)[0])), pattern)
+
+    return Kernel(Spec(inputs=net.hints, shapes=net.shapes, build=build, **options))
 
 
 # ---------------------------------------------------------------- arrays

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +20,7 @@ from ..dims import Env
 from ..errors import EinstanError, EinstanIndexError, EinstanNameError, EinstanShapeError, EinstanTypeError
 from ..expr import Expr
 from ..ir import Node
-from ..kernel import Kernel, Spec, bound
+from ..kernel import Kernel, Spec, Wanted, bound
 from ..order import along, as_written, ordered, reduced
 from ..plan import Plan, plan
 from ..plan.dtypes import kept, promote
@@ -82,7 +81,7 @@ class Subject:
         """The outputs over binary products, ordered in this way."""
         order = replace(order, method=as_written(order.method, self.spec.shapes))
         with paused():
-            return tuple(ordered(self.spec.build(self.env, order), self.env, order))
+            return tuple(ordered(self.spec.build(self.env, order).nodes, self.env, order))
 
     def plan(self, nodes: Sequence[Node]) -> Plan:
         dtypes = dict.fromkeys(self.spec.names, self.dtype)
@@ -92,7 +91,8 @@ class Subject:
 
     def bound(self, found: Plan) -> Bound:
         """The plan, ready to be called with arrays in the order of the inputs."""
-        return bound(self.spec, tuple((shape, self.dtype) for shape in self.shapes.values()), found)
+        key = tuple((shape, self.dtype) for shape in self.shapes.values())
+        return bound(self.spec, key, found, list(range(len(found.results))))
 
     def arrays(self) -> list[Any]:
         """Something to run on: entries from 0.5 to 1.5, the same in every run; integers from 1 to 4."""
@@ -211,12 +211,12 @@ def of_contraction(text: str, sizes: Sizes | None, dtype: DType) -> Subject:
     leaves, env, letters = inputs(s.terms, dict(enumerate(s.sizes)), s.names, names)
     nodes = [node for node, _ in leaves]
 
-    def build(env: Env, order: Order) -> list[Node]:
+    def build(env: Env, order: Order) -> Wanted:
         found = linear_path(reduced(s.terms, s.out), s.out, dict(enumerate(s.sizes)), order)
-        return [along(pairwise(found, len(nodes)), nodes, s.terms, s.out)]
+        return Wanted([along(pairwise(found, len(nodes)), nodes, s.terms, s.out)], 0)
 
     own_shapes = {name: node.shape for name, node in zip(names, nodes, strict=True)}
-    spec = Spec(inputs=letters, shapes=own_shapes, build=build, pack=itemgetter(0))
+    spec = Spec(inputs=letters, shapes=own_shapes, build=build)
     return Subject((text.replace(" ", ""),), spec, env, dtype, assumed, s)
 
 
