@@ -42,6 +42,7 @@ from .language import (
     zeros,
 )
 from .programs import Derived, Program, parse
+from .solving import newton, root
 from .structured import NotPositiveDefinite, Structured
 from .syntax.lexer import Limits
 
@@ -76,12 +77,14 @@ __all__ = [
     "function",
     "group",
     "indices",
+    "newton",
     "odot",
     "ones",
     "opaque",
     "parse",
     "pi",
     "program",
+    "root",
     "size",
     "tensors",
     "zeros",

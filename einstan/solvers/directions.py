@@ -1,0 +1,152 @@
+"""directions: where to go from a point: Newton's step, by Cholesky, by conjugate gradients, by LU.
+
+*Nocedal, Wright, Numerical Optimization, 2006, algorithms 3.3 and 7.1; Dembo, Eisenstat, Steihaug, SIAM J. Numer.
+Anal. 19, 1982.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import numpy as np
+
+from ..arrays import Array
+from ..structured import NotPositiveDefinite, Singular
+from .line_search import Direction, Point
+
+FIRST: Final = 1e-3  # of the Hessian's norm: the first shift that is made for a negative eigenvalue
+TRUST: Final = 1e-2  # of the gradient: what rounding may make of it before the Hessian counts as singular
+PRODUCTS: Final = 1_000  # with the Hessian, for one direction at most
+
+
+class Curvature(Protocol):
+    """A symmetric matrix; `solve` raises NotPositiveDefinite or Singular where with the shift it is not definite."""
+
+    def solve(self, g: Array, shift: float) -> Array: ...
+
+    def product(self, v: Array) -> Array: ...
+
+
+class NotFinite(Exception):
+    """A Hessian or a Jacobian has entries that are not finite."""
+
+
+# ---------------------------------------------------------------- a matrix that can be factorised
+
+
+def factorised(hessian: Callable[[Array], Curvature]) -> Callable[[Point], Direction]:
+    """-H⁻¹ g; where H is not positive definite, that of H + τ 1 with the least τ of a growing row."""
+
+    def direction(point: Point) -> Direction:
+        step, shift = shifted(hessian(point.x), point.vector)
+        return Direction(-step, -float(point.vector @ step), shift, vouches=shift == 0)
+
+    return direction
+
+
+def shifted(h: Curvature, g: Array) -> tuple[Array, float]:
+    """(H + τ 1)⁻¹ g, and τ."""
+    scale = norm(h, g)
+    for shift in shifts(scale, float(np.finfo(g.dtype).eps)):
+        try:
+            step = h.solve(g, shift)
+        except (NotPositiveDefinite, Singular):
+            continue
+        if trusted(step, g, scale) and float(g @ step) >= 0:
+            return step, shift
+    raise NotFinite
+
+
+def norm(h: Curvature, g: Array) -> float:
+    """The largest eigenvalue in absolute value, roughly: by two steps of the power method."""
+    v = np.random.default_rng(0).normal(size=g.size).astype(g.dtype)
+    for _ in range(2):
+        v = h.product(v / (np.linalg.norm(v) or 1.0))
+    found = float(np.linalg.norm(v))
+    if not np.isfinite(found):
+        raise NotFinite
+    return found or 1.0
+
+
+def shifts(scale: float, eps: float) -> Iterator[float]:
+    """None; one for a matrix that is only singular; then doubling ones, for negative eigenvalues."""
+    yield 0.0
+    yield scale * eps**0.5
+    yield from (scale * FIRST * 2**n for n in range(30))
+
+
+def trusted(step: Array, g: Array, scale: float) -> bool:
+    """Whether the product of the matrix and the step is g, but for rounding."""
+    size, eps = float(np.linalg.norm(step)), float(np.finfo(g.dtype).eps)
+    return np.isfinite(size) and eps * scale * size <= TRUST * float(np.linalg.norm(g))
+
+
+# ---------------------------------------------------------------- products with it alone
+
+
+def truncated(product: Callable[[Array, Array], Array]) -> Callable[[Point], Direction]:
+    """-H⁻¹ g, to a part of g that falls as g does; along a negative curvature, as far as conjugate gradients came."""
+    first: list[float] = []
+
+    def direction(point: Point) -> Direction:
+        g = point.vector
+        first.append(point.norm)
+        enough = min(0.5, float(np.sqrt(point.norm / first[0]))) * point.norm
+        step = conjugate_gradients(lambda v: product(point.x, v), -g, enough)
+        return Direction(step, float(g @ step))
+
+    return direction
+
+
+def conjugate_gradients(product: Callable[[Array], Array], b: Array, enough: float) -> Array:
+    """x with |H x - b| <= enough, or where a direction of no positive curvature ended the search."""
+    x, r = np.zeros_like(b), b
+    p, rr = r, float(r @ r)
+    for turn in range(min(2 * b.size + 10, PRODUCTS)):
+        hp = product(p)
+        curved, pp = float(p @ hp), float(p @ p)
+        if not np.isfinite(curved):
+            raise NotFinite
+        if curved <= np.finfo(b.dtype).eps * pp:
+            return x if turn else b * (rr / abs(curved) if curved else 1.0)
+        x = x + (rr / curved) * p
+        r = r - (rr / curved) * hp
+        rr, last = float(r @ r), rr
+        if rr**0.5 <= enough:
+            break
+        p = r + (rr / last) * p
+    return x
+
+
+# ---------------------------------------------------------------- a square matrix
+
+
+def solving(jacobian: Callable[[Array], Array]) -> Callable[[Point], Direction]:
+    """-J⁻¹ F; where J is singular, the step of Levenberg and Marquardt."""
+
+    def direction(point: Point) -> Direction:
+        j, f = jacobian(point.x), point.vector
+        scale = float(np.linalg.norm(j))
+        if not np.isfinite(scale):
+            raise NotFinite
+        step, shift = straight(j, f, scale) or damped(j, f, scale or 1.0)
+        return Direction(-step, -float(f @ (j @ step)), shift)
+
+    return direction
+
+
+def straight(j: Array, f: Array, scale: float) -> tuple[Array, float] | None:
+    try:
+        step = np.linalg.solve(j, f)
+    except np.linalg.LinAlgError:
+        return None
+    return (step, 0.0) if trusted(step, f, scale) else None
+
+
+def damped(j: Array, f: Array, scale: float) -> tuple[Array, float]:
+    """(JᵀJ + μ 1)⁻¹ Jᵀ F, by least squares; and μ."""
+    root = FIRST * scale
+    below = root * np.eye(j.shape[1], dtype=j.dtype)
+    both = np.linalg.lstsq(np.vstack([j, below]), np.concatenate([f, np.zeros_like(f)]), rcond=None)
+    return both[0], root**2
