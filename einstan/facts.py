@@ -11,11 +11,12 @@ A fact holds for the data and not around it, so it is used after everything is d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from .ir import Call, Einsum, Input, Labels, Name, Node, einsum, is_zero, scale, split, substitute, toposort
 from .rewrite import Law, law, normalise
+from .rules import opened
 
 Facts = Sequence[tuple[Node, Node]]  # both sides, of one shape
 Place = Mapping[int, int]  # a label of the product searched for -> the label it has
@@ -99,17 +100,9 @@ def replaced(e: Einsum, taken: Sequence[int], node: Node, own: Labels) -> Node:
 
 def written_out(e: Einsum, sought: Set[Node]) -> Node:
     """The product, the factors that are products of something sought written out: (T[n,D] x[n]) 1[D]."""
-    operands: list[Node] = []
-    labels: list[tuple[Hashable, ...]] = []
-    for n, (factor, own) in enumerate(e.factors):
-        if isinstance(factor, Einsum) and is_plain(factor) and sought & set(factor.operands):
-            place: dict[int, Hashable] = dict(zip(factor.out, own, strict=True))
-            operands += factor.operands
-            labels += [tuple(place.get(label, (n, label)) for label in inner) for inner in factor.labels]
-        else:
-            operands.append(factor)
-            labels.append(own)
-    return einsum(operands, labels, e.out, e.dims) if len(operands) > len(e.operands) else e
+    products = ((n, o) for n, o in enumerate(e.operands) if isinstance(o, Einsum) and is_plain(o))
+    places = [n for n, factor in products if sought & set(factor.operands)]
+    return opened(e, places) if places else e
 
 
 def occurrences(searched: Product, e: Einsum) -> Iterator[tuple[list[int], Place]]:

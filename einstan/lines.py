@@ -7,11 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from . import claims
 from .ir import Node, input_, name_, substitute, toposort
 from .request import Definitions, Graph, Laws, Term
+from .rewrite import normalise
 from .rules import LAWS, simplify
 from .show.formula import Vocabulary, Writer, formula, fresh, sized_formula
+from .stabilise import STABLE
+from .stabilise.logarithms import log_of_cosh
+from .stabilise.norms import root_of_square, root_of_squares, unit_vector
+from .stabilise.sigmoids import one_minus_erf
 from .syntax import ast
 
-AS_WRITTEN = Laws(simplify, simplify, LAWS)  # stable forms are for machines, and some have no word
+# Stable forms have shorter derivatives; these have no word of the language, or say what norm and sqrt say at 0.
+WORDLESS = (log_of_cosh, one_minus_erf, unit_vector, root_of_squares, root_of_square)
+IN_WORDS = (*LAWS, *(law for law in STABLE if law not in WORDLESS))
+AS_READ = Laws(lambda roots: normalise(roots, IN_WORDS), simplify, LAWS)
 Letters = Mapping[str, tuple[str, ...]]  # of the axes of every name
 
 
@@ -62,7 +70,7 @@ def closed_lines(
     if not wanted:
         return []
     names = list(program.bodies)
-    found = Graph.of(program, [*wanted, *map(Term, names)], AS_WRITTEN).nodes(list)
+    found = Graph.of(program, [*wanted, *map(Term, names)], AS_READ).nodes(list)
     nodes, values = found[: len(wanted)], found[len(wanted) :]
     called = claims.names_of_bodies(claims.Statements(program.leaves, dict(zip(names, values, strict=True))))
     letters = dict(letters)

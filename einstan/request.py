@@ -7,7 +7,7 @@ inline -> stabilise -> associate -> derive -> simplify; sizes are needed only to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from .bind import Bindings, bind
 from .derive import derive, identity
 from .dims import Dim
 from .facts import Facts, simplify_by
-from .ir import Call, Einsum, Input, Node, add, einsum, inline, input_, number, toposort
+from .ir import Call, Einsum, Input, Node, add, einsum, inline, input_, number, pattern, toposort
 from .prims.opaque import OPAQUE
 from .prims.scalar import POW
 from .prims.shape import SHAPE
@@ -172,19 +172,21 @@ class Graph:
         self, wanted: Sequence[Term], values: Mapping[str, Node], derived: Mapping[Node, Node], associate: Stage
     ) -> tuple[list[Node], dict[Node, Node]]:
         """The terms, one sweep for all that are derivatives of one node; and what their kept names stand for."""
+        chosen = representatives(wanted, self.program)
         roots = iter(associate(inline([*values.values(), *self.kept.values()], derived)))
         grown = {Term(name): next(roots) for name in values}
         kept = {leaf: next(roots) for leaf in self.kept}
-        for order in range(max((len(t.wrt) for t in wanted), default=0)):
+        for order in range(max((len(t.wrt) for t in chosen.values()), default=0)):
             if order:
                 grown = dict(zip(grown, associate(self.laws.stabilise(list(grown.values()))), strict=True))
-            for below, names in longer(wanted, order).items():
+            for below, names in longer(list(chosen.values()), order).items():
                 y = grown[Term(below.of, below.wrt)] if order == 0 else grown[below]
                 seed = identity(y) if order or below.cotangent is None else input_(below.cotangent, y.shape)
                 found = derive(y, seed, [self.program.leaves[name] for name in names], kept)
                 for name, node in zip(names, found, strict=True):
                     grown[Term(below.of, (*below.wrt, name), below.cotangent)] = node
-        return [self.along(grown[Term(t.of, t.wrt, t.cotangent)], t.tangents, kept) for t in wanted], kept
+        made = {t: self.along(grown[Term(t.of, t.wrt, t.cotangent)], t.tangents, kept) for t in chosen.values()}
+        return [reordered(made[chosen[t]], chosen[t].wrt, t.wrt, self.program.leaves) for t in wanted], kept
 
     def along(self, y: Node, tangents: Sequence[tuple[str, str]], kept: Mapping[Node, Node]) -> Node:
         """Σ ∂y/∂W · V: the derivative, in the cotangent G, of ⟨∂⟨G, y⟩/∂W, V⟩."""
@@ -195,6 +197,28 @@ class Graph:
         moved = [inner_product(x, input_(v, x.shape)) for x, (_, v) in zip(pulled, tangents, strict=True)]
         (result,) = derive(add([(1, m) for m in moved], ()), number(1), [g], kept)
         return result
+
+
+def representatives(wanted: Sequence[Term], program: Definitions) -> dict[Term, Term]:
+    """Each term with the first one that differs from it in the order of its names alone: it is a transpose of that.
+
+    Only where the names are inputs: a defined name is a variable of its own beside those that it is made of.
+    """
+    first: dict[object, Term] = {}
+    kinds = (t if set(t.wrt) & set(program.bodies) else replace(t, wrt=tuple(sorted(t.wrt))) for t in wanted)
+    return {t: first.setdefault(kind, t) for t, kind in zip(wanted, kinds, strict=True)}
+
+
+def reordered(y: Node, given: Sequence[str], wanted: Sequence[str], leaves: Mapping[str, Node]) -> Node:
+    """A derivative by the names `given`, its last axes, as the one by the same names in the order `wanted`."""
+    at = y.rank - sum(leaves[name].rank for name in given)
+    own, axes = range(y.rank), list(range(at))
+    blocks: dict[str, list[Sequence[int]]] = {}
+    for name in given:
+        blocks.setdefault(name, []).append(own[at : (at := at + leaves[name].rank)])
+    for name in wanted:
+        axes += blocks[name].pop(0)
+    return pattern(y, own, axes, {})
 
 
 def longer(wanted: Sequence[Term], order: int) -> dict[Term, list[str]]:

@@ -7,12 +7,30 @@ Letters: e Einsum, a Add, y Call, l label, d size.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from fractions import Fraction
 
 from . import matrices
 from .dims import Dim
-from .ir import Add, Call, Coef, Einsum, Labels, Node, add, call, einsum, is_zero, number, ones, scale, split, zeros
+from .ir import (
+    Add,
+    Call,
+    Coef,
+    Einsum,
+    Labels,
+    Node,
+    add,
+    call,
+    einsum,
+    is_product,
+    is_zero,
+    number,
+    ones,
+    pattern,
+    scale,
+    split,
+    zeros,
+)
 from .prims.scalar import (
     ABS,
     ASIN,
@@ -28,11 +46,13 @@ from .prims.scalar import (
     POW,
     POWER,
     SCALAR,
+    SIGMOID,
     SIN,
     SINH,
     TAN,
     TANH,
     WHERE,
+    one_minus,
     power,
 )
 from .prims.shape import CONCAT, PART, part
@@ -46,6 +66,8 @@ ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
 EVEN = (COS, COSH, ABS, LOGCOSH)
 DECIDE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN, UNIT))  # infinite or nan at finite points
+LONG = 12  # factors; longer products are not written out to be compared
+MINUS = Coef(Fraction(-1))
 RISK_DEPTH = 5  # levels of a factor that are looked through: w a^(b-1) in a choice, with its coefficient
 
 
@@ -121,7 +143,8 @@ def merge_patterns(a: Add) -> Node | None:
     for members in groups.values():
         outer = members[0][1]
         assert isinstance(outer, Einsum)
-        inner = [(c, term.operands[0]) for c, term in members]
+        order = outer.labels[0]
+        inner = [(c, x if own == order else pattern(x, own, order, {})) for c, e in members for x, own in factors_of(e)]
         joined = members[0] if len(members) == 1 else None
         total = add(inner, inner[0][1].shape)
         terms.append(joined or (Coef(), einsum([total], outer.labels, outer.out, dict(outer.sizes))))
@@ -129,10 +152,103 @@ def merge_patterns(a: Add) -> Node | None:
 
 
 def pattern_key(term: Node) -> object:
-    """What makes two patterns of one operand the same pattern; None for other nodes."""
-    if isinstance(term, Einsum) and term.is_pattern and term.operands:
-        return term.labels, term.out, term.sizes, term.operands[0].shape
+    """What makes two patterns of one operand, or of a transposed one, the same pattern; None for other nodes."""
+    if not (isinstance(term, Einsum) and term.is_pattern and term.operands):
+        return None
+    (own,), (x,) = term.labels, term.operands
+    carried = sorted(zip(own, x.shape, strict=True), key=lambda pair: pair[0])
+    return (own if len(set(own)) < len(own) else tuple(carried)), term.out, term.sizes, x.rank
+
+
+def factors_of(e: Node) -> tuple[tuple[Node, Labels], ...]:
+    """The operands of a product with their labels."""
+    assert isinstance(e, Einsum)
+    return e.factors
+
+
+@law(Add)
+def number_on_diagonal(a: Add) -> Node | None:
+    """2 δ[i,j] + δ[i,j] q[i] -> δ[i,j] (2 + q[i])."""
+    deltas = [(c, o) for c, o in a.terms if isinstance(o, Einsum) and not o.operands and diagonals(o)]
+    for term in a.operands:
+        if not (isinstance(term, Einsum) and term.is_pattern and term.operands) or not diagonals(term):
+            continue
+        (own,), (inner,) = term.labels, term.operands
+        alike = [(c, o) for c, o in deltas if o is einsum([], [], term.out, term.dims)]
+        if alike and len(set(own)) == len(own):
+            rest = [(c, o) for c, o in a.terms if o is not term and (c, o) not in alike]
+            inside = [(c, inner) for c, o in a.terms if o is term] + [(c, ones(inner.shape)) for c, _ in alike]
+            total = einsum([add(inside, inner.shape)], term.labels, term.out, term.dims)
+            return add([*rest, (1, total)], a.shape)
     return None
+
+
+@law(Add)
+def cancel_share(a: Add) -> Node | None:
+    """y[i] q[i] + (1 - y[i]) q[i] -> q[i]."""
+    coefs = {o: c for c, o in a.terms}
+    if len(coefs) < len(a.operands):
+        return None  # a term stands with several powers of sizes
+    for coef, term, k, (c, x) in shares(a):
+        share = with_factor(term, k, x)
+        if coefs.get(share) == coef * c * MINUS:
+            total = term.operands[k]
+            left = with_factor(term, k, add([(1, total), (c * MINUS, x)], total.shape))
+            rest = [(d, o) for d, o in a.terms if o is not term and o is not share]
+            return add([*rest, (coef, left)], a.shape)
+    return None
+
+
+def shares(a: Add) -> Iterator[tuple[Coef, Einsum, int, tuple[Coef, Node]]]:
+    """Products among the terms, an operand k that is a sum, and a term of that sum that is 1 or stands elsewhere."""
+    pool = {o for term in a.operands for o in (term, *(term.operands if isinstance(term, Einsum) else ()))}
+    for coef, term in a.terms:
+        for k, total in enumerate(term.operands if isinstance(term, Einsum) else ()):
+            if isinstance(term, Einsum) and len(term.operands) > 1 and isinstance(total, Add):
+                yield from ((coef, term, k, t) for t in total.terms if t[1] in pool or t[1] is ones(total.shape))
+
+
+def with_factor(e: Einsum, k: int, x: Node) -> Node:
+    """The product with x as its operand k."""
+    return einsum([*e.operands[:k], x, *e.operands[k + 1 :]], e.labels, e.out, e.dims)
+
+
+@law(Add)
+def merge_written_out(a: Add) -> Node | None:
+    """x[i] (y[i] z[i]) + x[i] y[i] z[i] -> 2 x[i] y[i] z[i]."""
+    if sum(isinstance(o, Einsum) for o in a.operands) < 2:
+        return None
+    found: dict[Node, Node] = {}
+    like = [found.setdefault(written_out(term), term) for term in a.operands]
+    return add(zip(a.coefs, like, strict=True), a.shape) if len(found) < len(like) else None
+
+
+def written_out(node: Node) -> Node:
+    """A product with the products among its factors opened, all the way down; long ones as far as they are short."""
+    if isinstance(node, Einsum) and node.is_pattern and node.operands:
+        return einsum([written_out(node.operands[0])], node.labels, node.out, node.dims)
+    while isinstance(node, Einsum) and len(node.operands) <= LONG:
+        nested = [n for n, o in enumerate(node.operands) if isinstance(o, Einsum) and is_product(o)]
+        if node.is_pattern or not nested:
+            break
+        node = opened(node, nested)
+    return node
+
+
+def opened(e: Einsum, places: Collection[int]) -> Node:
+    """The product with the products at these places written out: x[n] (T[n,D] z[D]) as x[n] T[n,D] z[D]."""
+    operands: list[Node] = []
+    labels: list[tuple[Hashable, ...]] = []
+    for n, (factor, own) in enumerate(e.factors):
+        if n in places:
+            assert isinstance(factor, Einsum)
+            place: dict[int, Hashable] = dict(zip(factor.out, own, strict=True))
+            operands += factor.operands
+            labels += [tuple(place.get(label, (n, label)) for label in inner) for inner in factor.labels]
+        else:
+            operands.append(factor)
+            labels.append(own)
+    return einsum(operands, labels, e.out, e.dims)
 
 
 @law(Add, *ENTRYWISE)
@@ -185,6 +301,21 @@ def lift_transpose(y: Call) -> Node | None:
     if len(set(own)) < len(own) or sorted(own) != sorted(x.out):
         return None
     return einsum([call(y.prim, x.operands, y.params)], x.labels, x.out, {})
+
+
+@law(Einsum)
+def positive_slope(e: Einsum) -> Node | None:
+    """sigmoid(-x[i]) (1 - sigmoid(-x[i])) -> sigmoid(x[i]) (1 - sigmoid(x[i]))."""
+    for n, (y, own) in enumerate(e.factors):
+        if not (isinstance(y, Call) and y.prim is SIGMOID):
+            continue
+        coef, x = split(y.operands[0])
+        sign, rest = split(one_minus(y))
+        if coef.rational < 0 and (rest, own) in e.factors:
+            turned = SIGMOID(scale(coef * MINUS, x))
+            table = {n: turned, e.factors.index((rest, own)): scale(sign, one_minus(turned))}
+            return einsum([table.get(m, o) for m, o in enumerate(e.operands)], e.labels, e.out, e.dims)
+    return None
 
 
 @law(Einsum)
@@ -302,7 +433,7 @@ def parity(y: Call) -> Node | None:
     coef, x = split(y.operands[0])
     if coef.rational >= 0:
         return None
-    turned = call(y.prim, [scale(coef * Coef(Fraction(-1)), x)])
+    turned = call(y.prim, [scale(coef * MINUS, x)])
     return scale(-1, turned) if y.prim in ODD else turned
 
 
@@ -366,16 +497,19 @@ EXACT = (
         merge_powers,
         power_of_multiple,
         merge_patterns,
+        number_on_diagonal,
+        merge_written_out,
         lift_repetition,
         lift_transpose,
         empty_choice,
         decided_comparison,
     ),
-    *(decided_choice, parity),
+    *(decided_choice, parity, positive_slope),
     *(part_of_product, part_of_entrywise, part_of_part),
     *matrices.EXACT,
 )
-FINITE = (distribute_over_deltas, guard_product, *matrices.FINITE)  # where a factor is infinite, 0 · inf comes or goes
+# where a factor is infinite, 0 · inf or inf - inf comes or goes
+FINITE = (distribute_over_deltas, guard_product, cancel_share, *matrices.FINITE)
 LAWS = (*EXACT, *FINITE)
 
 
