@@ -44,8 +44,8 @@ def newton(
     >>> from einstan import parse
     >>> p = parse("L = (1 - x)^2 + 100 (y - x^2)^2")
     >>> found = newton(p, "L", wrt=["x", "y"], start={"x": -1.2, "y": 1.0})
-    >>> found.success, found.x["x"].round(6), found.x["y"].round(6)
-    (True, array(1.), array(1.))
+    >>> found.success, found.nit, float(found.x["x"].round(6)), float(found.x["y"].round(6))
+    (True, 25, 1.0, 1.0)
     """
     settings = Settings(functions, tolerance, max_iterations, memory_limit, progress)
     require(program, [of])
