@@ -1,4 +1,4 @@
-"""`python -m benchmarks [gradients|memory|paths|compile|growth|results]`: einstan and its peers side by side.
+"""`python -m benchmarks [gradients|hessians|memory|paths|compile|growth|results]`: einstan and its peers side by side.
 
 `results` runs all of them and writes benchmarks/RESULTS.md.
 """
@@ -20,6 +20,7 @@ from .settings import Settings, meant, set_threads
 # suite: module
 SUITES = {
     "gradients": "gradients",
+    "hessians": "hessians",
     "memory": "memory",
     "paths": "paths",
     "compile": "first_result",

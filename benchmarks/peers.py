@@ -38,13 +38,33 @@ def numpy_words(module: ModuleType = np) -> SimpleNamespace:
         e = module.exp(z - module.max(z, axis=-1, keepdims=True))
         return e / module.sum(e, axis=-1, keepdims=True)
 
-    return words(module, sigmoid=sigmoid, softmax=softmax, softplus=lambda z: module.logaddexp(0 * z, z))
+    def logsumexp(z: Any) -> Any:
+        top = module.max(z, axis=-1)
+        return top + module.log(module.sum(module.exp(z - top[..., None]), axis=-1))
+
+    return words(
+        module,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        softplus=lambda z: module.logaddexp(0 * z, z),
+        relu=lambda z: module.maximum(z, 0),
+        logsumexp=logsumexp,
+        log_softmax=lambda z: z - logsumexp(z)[..., None],
+    )
 
 
 def jax_words() -> SimpleNamespace:
     import jax
 
-    return words(jax.numpy, sigmoid=jax.nn.sigmoid, softmax=jax.nn.softmax, softplus=jax.nn.softplus)
+    return words(
+        jax.numpy,
+        sigmoid=jax.nn.sigmoid,
+        softmax=jax.nn.softmax,
+        softplus=jax.nn.softplus,
+        relu=jax.nn.relu,
+        logsumexp=jax.nn.logsumexp,
+        log_softmax=jax.nn.log_softmax,
+    )
 
 
 def torch_words() -> SimpleNamespace:
@@ -56,6 +76,9 @@ def torch_words() -> SimpleNamespace:
         sigmoid=torch.sigmoid,
         softmax=lambda z: torch.softmax(z, -1),
         softplus=functional.softplus,
+        relu=functional.relu,
+        logsumexp=lambda z: torch.logsumexp(z, -1),
+        log_softmax=lambda z: torch.log_softmax(z, -1),
         layer_norm=functional.layer_norm,
         attention=functional.scaled_dot_product_attention,
     )

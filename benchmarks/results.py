@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ RUNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "arrays that are kept. Every candidate has first given the numbers of the hand-written version in float64.",
     ),
     ("gradients", ("--dtype", "float64"), "The same in float64."),
+    (
+        "hessians",
+        ("--dtype", "float64"),
+        "Hessians in one call: *einstan* writes the dense array, *einstan-structured* gives its blocks and what they "
+        "are blocks of, *jax* is jax.jit of jax.hessian, *torch* torch.func.hessian. All are equal to jax's to 1e-9 of "
+        "the largest entry. *first* is the time to the first Hessian: parse, derive, compile and call, or trace, compile "
+        "and call. Who would need an array of more than 1 GiB is not asked.",
+    ),
     (
         "memory",
         ("--dtype", "float32"),
@@ -64,7 +72,7 @@ def page(found: Sequence[dict[str, Any]]) -> str:
     """The page for the documents of RUNS, in their order."""
     first = found[0]
     parts = ["# Results", about(first), listing(first["machine"] | {"threads": first["threads"]} | first["versions"])]
-    parts += ["## Summary", *(markdown(summary(run)) for run in found if run["suite"] == "gradients")]
+    parts += ["## Summary", *(markdown(SUMMARIES[run["suite"]](run)) for run in found if run["suite"] in SUMMARIES)]
     for (suite, _, words), run in zip(RUNS, found, strict=True):
         parts += [f"## {suite}, {run['dtype']}", words]
         parts += [markdown(Table(**table)) for table in run["tables"]]
@@ -86,6 +94,34 @@ def summary(run: dict[str, Any]) -> Table:
     """einstan's line of every case."""
     rows = [row for table in run["tables"] for row in table["rows"] if row["candidate"] == "einstan"]
     return Table(f"Value and gradients, {run['dtype']}: time and ratios", rows, SUMMARY_COLUMNS)
+
+
+HESSIAN_COLUMNS = (
+    ("case", "case", "s"),
+    ("ms", "einstan ms", ".3f"),
+    ("to_jax", "jax / einstan", ".1f"),
+    ("structured_ms", "structured ms", ".3f"),
+    ("structured_to_jax", "jax / structured", ".1f"),
+    ("first_s", "einstan's first s", ".3f"),
+    ("first_to_jax", "jax's first / einstan's", ".1f"),
+)
+
+
+def hessians(run: dict[str, Any]) -> Table:
+    """einstan's two lines of every case in one."""
+    lines: dict[str, dict[str, Any]] = {}
+    for row in (row for table in run["tables"] for row in table["rows"]):
+        line = lines.setdefault(row["case"], {"case": row["case"]})
+        if row["candidate"] == "einstan":
+            line |= row
+        elif row["candidate"] == "einstan-structured":
+            line |= {"structured_ms": row["ms"], "structured_to_jax": row["to_jax"]}
+    return Table(
+        f"Hessians, {run['dtype']}: times, and how many times as fast as jax", [*lines.values()], HESSIAN_COLUMNS
+    )
+
+
+SUMMARIES: dict[str, Callable[[dict[str, Any]], Table]] = {"gradients": summary, "hessians": hessians}
 
 
 def about(first: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from benchmarks import (
     first_result,
     gradients,
     growth,
+    hessians,
     models,
     networks,
     paths,
@@ -122,6 +123,62 @@ def test_first_results() -> None:
     assert [row["first_s"] for row in rows] == [0.5, 2.0]
     assert [row["low_s"] for row in rows] == [0.25, 2.0]
     assert [row["to_einstan"] for row in rows] == [1.0, 4.0]
+
+
+# ---------------------------------------------------------------- hessians
+
+
+def curved(case: hessians.Case) -> tuple[float, float]:
+    """The second derivative along a direction: by einstan's Hessian, and by differences of the loss in plain numpy."""
+    model = case.small_model
+    a, rng, step = model.arrays("float64"), np.random.default_rng(3), 1e-4
+    way = {name: rng.standard_normal(a[name].shape) for name in model.wrt}
+    found = hessians.blocks(model, hessians.einstan(model, a)())
+    loss = partial(model.loss, peers.numpy_words())
+    ahead, here, behind = (loss(a | {name: a[name] + s * way[name] for name in way}) for s in (step, 0.0, -step))
+    own = sum(np.vdot(way[r], np.tensordot(h, way[c], way[c].ndim)) for (r, c), h in found.items())
+    return float(own), float(ahead - 2 * here + behind) / step**2
+
+
+KINDS = {case.kind: case for case in hessians.CASES}
+
+
+@pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
+def test_hessians_agree(case: hessians.Case) -> None:
+    found, notes = hessians.measured(case.small_model, present(hessians.CANDIDATES), EVERYONE)
+    assert {"einstan", "einstan-structured"} <= set(found) and notes == ()
+    own, differences = curved(case)
+    assert own == pytest.approx(differences, rel=1e-5, abs=1e-5)
+
+
+def test_wrong_hessians_are_not_timed() -> None:
+    model = KINDS["sigmoid"].small_model
+    a = model.arrays("float64")
+    right = hessians.blocks(model, hessians.einstan(model, a)())
+    spoiled = right | {("W", "W"): right["W", "W"] + np.eye(9).reshape(3, 3, 3, 3)}
+    for truth in (right, None):
+        hessians.right_numbers("right", model, a, right, truth, 1e-9)
+        with pytest.raises(AssertionError, match="the Hessian in W"):
+            hessians.right_numbers("wrong", model, a, spoiled, truth, 1e-9)
+
+
+def test_who_is_not_asked_for_a_hessian() -> None:
+    reasons = [hessians.reason_against(c, hessians.factorisation(1000), "float64") for c in hessians.CANDIDATES]
+    assert reasons == [None, None, "one array would take 37.3 GiB", "one array would take 37.3 GiB"]
+
+
+def test_slow_hessians_are_called_once() -> None:
+    calls = []
+    found = {
+        "einstan": hessians.Found(lambda: calls.append(1), [0.5, 0.1, 0.2], 0.1, 8_000_000),
+        "jax": hessians.Found(lambda: calls.append(2), [4.0], 10.0, 8_000_000),
+    }
+    times = hessians.timings(found, EVERYONE, lambda done, what: None)
+    assert calls == [1] and times["jax"] == Timing(10.0, 10.0, 10.0, 1)
+    times["einstan"] = Timing(2.0, 2.0, 2.0, 5)
+    ours, theirs = hessians.rows(hessians.CASES[0], found, times)
+    assert (ours["to_jax"], ours["first_s"], ours["first_to_jax"], ours["mb"]) == (5.0, 0.2, 20.0, 8.0)
+    assert (theirs["candidate"], theirs["to_jax"], theirs["ms"]) == ("jax", 1.0, 10_000.0)
 
 
 # ---------------------------------------------------------------- networks
@@ -272,6 +329,10 @@ def recorded(suite: str, dtype: str) -> dict[str, Any]:
     """A run's document as it comes back from JSON."""
     times = {"products": Timing(1.0, 1.0, 1.0, 5), "einstan": Timing(1.5, 1.2, 1.8, 7)}
     measured = Table("mlp", list(gradients.rows(models.CASES[0], times)), gradients.COLUMNS)
+    if suite == "hessians":
+        times |= {"einstan-structured": Timing(0.5, 0.5, 0.5, 9), "jax": Timing(6.0, 6.0, 6.0, 3)}
+        found = {name: hessians.Found(print, [0.25], 1.0, 1000) for name in ("einstan", "einstan-structured", "jax")}
+        measured = Table("logistic", list(hessians.rows(hessians.CASES[0], found, times)), hessians.COLUMNS)
     document = report.document(suite, Settings(threads=3, dtype=dtype)) | {"date": "2026-01-02 03:04 UTC"}
     document |= {"machine": {"processor": "abacus", "cores": "7"}, "versions": {"numpy": "9.9"}}
     tables = [TABLE, measured] if suite == "paths" else [measured]
@@ -279,17 +340,19 @@ def recorded(suite: str, dtype: str) -> dict[str, Any]:
 
 
 def test_results_are_what_was_measured() -> None:
-    dtypes = ["float32", "float64", "float32", "float64", *["float32"] * 3]
+    dtypes = ["float32", "float64", "float64", "float32", "float64", *["float32"] * 3]
     page = results.page([recorded(run[0], dtype) for run, dtype in zip(results.RUNS, dtypes, strict=True)])
     once = ["on 2026-01-02 03:04 UTC", "- processor: abacus", "- cores: 7", "- threads: 3", "- numpy: 9.9"]
     for part in [*once, "| a | 1.23 |", "| bcd | - |", "x is not installed", "**a case**", str(Rounds())]:
         assert page.count(part) == 1, part
     assert page.count("| mlp-16 | 1500.000 | 40% | - | - | - | 1.50 |") == 2  # the summary, of both precisions
-    assert page.count("| einstan | 1500.0000 | 40% | 7 | 1.50 | - | - | - |") == len(results.RUNS)
+    assert page.count("| einstan | 1500.0000 | 40% | 7 | 1.50 | - | - | - |") == len(results.RUNS) - 1
+    assert page.count("| logistic-100 | 1500.000 | 4.0 | 500.000 | 12.0 | 0.250 | 1.0 |") == 1
     heads = [
         "Summary",
         "gradients, float32",
         "gradients, float64",
+        "hessians, float64",
         "memory, float32",
         "memory, float64",
         "paths, float32",
@@ -347,7 +410,7 @@ def test_wrong_arguments(wrong: list[str], capsys: pytest.CaptureFixture[str]) -
     assert stopped.value.code == 2 and "usage" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("suite", [gradients, paths, first_result, growth], ids=lambda suite: suite.__name__)
+@pytest.mark.parametrize("suite", [gradients, hessians, paths, first_result, growth], ids=lambda suite: suite.__name__)
 def test_what_is_not_there_is_said(suite: Any) -> None:
     cases, candidates = suite.names()
     assert len(set(cases)) == len(cases) and cases
