@@ -59,7 +59,7 @@ def paths(pattern: Any) -> list[str]:
             for n, below in enumerate(inner):
                 walk(below, path or ("the value", "the derivative")[min(n, 1)])
         elif isinstance(inner, Assembled):
-            found.update({part: f"{path} H{n}".lstrip() for n, part in enumerate(inner.parts)})
+            found.update(zip(inner.parts, blocks(path, len(inner.parts)), strict=True))
         else:
             found[inner] = path or "the result"
 
@@ -78,6 +78,11 @@ def check_arrays(pattern: Any) -> None:
             waiting += inner.values()
         elif isinstance(inner, tuple | list):
             waiting += inner
+
+
+def blocks(path: str, count: int) -> list[str]:
+    """What the blocks of a structured result are called: "W/c H", or "W/c H0", "W/c H1"."""
+    return [f"{path} {name}".lstrip() for name in (["H"] if count == 1 else [f"H{n}" for n in range(count)])]
 
 
 # ---------------------------------------------------------------- places

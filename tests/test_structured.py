@@ -168,6 +168,51 @@ FORMS = {
         made("33", "33", ("ii", "jk", "H:ijk"), ("ij", "ij", "G:"), H=random(3, 3, 3), G=np.array(3.0)),
         "dense",
     ),
+    "Kronecker product": (
+        made("53", "53", ("ij", "kl", "A:ik", "B:jl"), A=definite(5, 5), B=definite(3, 3)),
+        "Kronecker product",
+    ),
+    "Kronecker product, three parts, signs": (
+        made(
+            "532",
+            "532",
+            ("ijk", "lmn", "A:il", "B:jm", "c:", "D:kn"),
+            A=definite(5, 5),
+            B=random(3, 3) + random(3, 3).T,
+            c=np.array(-2.0),
+            D=definite(2, 2),
+        ),
+        "Kronecker product",
+    ),
+    "Kronecker sum": (
+        made(
+            "53",
+            "53",
+            ("ij", "kj", "A:ik"),
+            ("ij", "il", "B:jl"),
+            ("ij", "kl", "A:ik", "c:", "B:jl"),
+            ("ij", "ij", "c:"),
+            A=definite(5, 5),
+            B=definite(3, 3),
+            c=np.array(0.3),
+        ),
+        "sum of Kronecker products",
+    ),
+    "Kronecker sum over three axes": (
+        made(
+            "352",
+            "352",
+            ("ijk", "ljm", "A:ikml"),
+            ("ijk", "ink", "B:jn"),
+            A=definite(6, 6).reshape(3, 2, 2, 3),
+            B=definite(5, 5),
+        ),
+        "sum of Kronecker products",
+    ),
+    "Kronecker product, not symmetric": (
+        made("53", "53", ("ij", "kl", "A:ik", "B:jl"), A=random(5, 5), B=definite(3, 3)),
+        "Kronecker product",
+    ),
     "empty": (made("03", "03", ("ij", "ik", "H:ijk"), H=np.ones((0, 3, 3))), "block-diagonal"),
 }
 RECTANGLES = {
@@ -242,6 +287,7 @@ NO_INVERSE = {
     "rounding": made("2", "2", ("i", "j", "H:ij"), H=np.array([[0.1, 0.3], [0.1 * 0.1, 0.3 * 0.1]])),
     "a row": made("2", "2", ("i", "j", "H:ij"), H=np.array([[0.0, 0.0], [1.0, 1.0]])),
     "rank": made("9", "9", ("i", "j", "B:ri", "B:rj"), B=random(2, 9)),
+    "Kronecker": made("22", "22", ("ij", "kl", "A:ik", "B:jl"), A=np.ones((2, 2)), B=np.eye(2)),
     "ones": made("5", "5", ("i", "j", "H:"), H=np.array(1.0)),
     "softmax": made("4", "4", ("i", "i", "p:i"), ("i", "j", "p:i", "c:", "p:j"), p=np.full(4, 0.25), c=np.array(-1.0)),
     "nothing": Structured(Form((3,), (3,), (), ((),)), np.array(0.0)),

@@ -17,6 +17,7 @@ from .contracted import Array, Sum, multiplied, of_term
 from .elimination import System
 from .forms import ArrayShape, Form, Term
 from .systems import NotPositiveDefinite, Singular
+from .words import structure
 
 __all__ = ["Form", "NotPositiveDefinite", "Singular", "Structured", "Term"]
 
@@ -76,7 +77,7 @@ class Structured:
     @property
     def structure(self) -> str:
         """What the pattern is called: "block-diagonal", "diagonal plus low rank", "dense", ..."""
-        return self.form.structure
+        return structure(self.form)
 
     def __repr__(self) -> str:
         return f"Structured {self.pattern}, {self.shape}: {self.structure}, {amount(self.nbytes, 'B')}"

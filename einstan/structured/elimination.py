@@ -25,6 +25,7 @@ from ..show.amounts import amount
 from . import systems
 from .contracted import Array, Sum, aligned, multiplied, of_term, product
 from .forms import ArrayShape, Form, Labels, Sides, Term, low_rank, sides
+from .spectral import solved, spectral
 from .systems import NotPositiveDefinite, Singular
 
 REFINED: Final = 3  # corrections of a solution by its residual
@@ -57,7 +58,7 @@ class System:
         """The solution where each place along the common axes has a block of its own."""
         found = low_rank(self.form, self.form.common)
         if found is None:
-            return self.dense(g)
+            return self.by_eigenvalues(g)
         low, rest = found
         if not rest and not self.shift:
             rank = sum([s.rank for s in map(self.sides, low)])
@@ -70,6 +71,15 @@ class System:
             if not self.fits(g):
                 raise
         return self.dense(g)
+
+    def by_eigenvalues(self, g: Array) -> Array:
+        """The solution where that is a sum of Kronecker products of the same symmetric matrices, else over blocks."""
+        found = spectral(self.form) if not self.batch else None
+        x = None
+        if found is not None:
+            right = g.reshape(*self.form.rows, -1)
+            x = solved(found, self.form, self.blocks, self.shift, self.definite, right)
+        return self.dense(g) if x is None else x.reshape(g.shape)
 
     def refused(self, why: str) -> EinstanError:
         return systems.not_definite(why) if self.definite else systems.singular(why)

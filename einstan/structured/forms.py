@@ -109,11 +109,6 @@ class Form:
         letters = self.letters or tuple(LETTERS[: len(self.rows + self.columns)])
         return " + ".join(written(self, term, letters) for term in self.terms) or "0"
 
-    @cached_property
-    def structure(self) -> str:
-        """What the pattern is called."""
-        return structure(self)
-
 
 def left(items: tuple[int, ...], axes: frozenset[int]) -> tuple[int, ...]:
     """The items of the axes that stay."""
@@ -185,48 +180,6 @@ def low_rank(form: Form, common: frozenset[int]) -> tuple[list[Term], list[Term]
     if not low or rank * (rows + columns) > rows * columns:
         return None
     return low, [term for term in form.terms if term.tied != common]
-
-
-# ---------------------------------------------------------------- words
-
-
-def structure(form: Form) -> str:
-    """What a form is called, by its labels.
-
-    >>> H = Term((0,), ((0, 1, 2),), (0, 1), (0, 2))
-    >>> structure(Form((7, 3), (7, 3), (H,), ((7, 3, 3),)))
-    'block-diagonal'
-    """
-    if not form.terms:
-        return "zero"
-    if not form.square:
-        return rectangular(form)
-    if len(form.common) == len(form.rows):
-        return "diagonal" if form.common - form.idle or not form.rows else "a multiple of the identity"
-    inner = within(form)
-    if not form.common:
-        return inner
-    outer = "Kronecker with the identity" if form.common == form.idle else "block-diagonal"
-    return outer if inner == "dense" else f"{outer}, blocks {inner}"
-
-
-def within(form: Form) -> str:
-    """What the blocks along the common axes are called."""
-    found = low_rank(form, form.common)
-    if found is None:
-        return "dense"
-    _, rest = found
-    return f"{structure(form.of(rest))} plus low rank" if rest else "low rank"
-
-
-def rectangular(form: Form) -> str:
-    """The same where rows and columns differ."""
-    ties = [term.deltas for term in form.terms]
-    if not all(ties):
-        return "low rank" if low_rank(form, frozenset()) is not None else "dense"
-    if any(tie & term.carried for tie, term in zip(ties, form.terms, strict=True)):
-        return "block-diagonal"
-    return "Kronecker with the identity"
 
 
 # ---------------------------------------------------------------- the notation

@@ -138,8 +138,7 @@ def factor(a: Array) -> Array:
     diagonal = np.einsum("...ii->...i", a).real
     if not (diagonal > 0).all():
         raise not_definite("a diagonal entry is zero or negative")
-    uneven = np.abs(a - a.conj().swapaxes(-1, -2)).max()
-    if uneven > np.sqrt(eps) * diagonal.max():
+    if not is_symmetric(a):
         raise not_definite("it is not symmetric")
     try:
         found = np.linalg.cholesky(a)
@@ -149,6 +148,14 @@ def factor(a: Array) -> Array:
     if not (pivots**2 > n * eps * diagonal).all():
         raise not_definite("it is singular to working precision")
     return found
+
+
+def is_symmetric(a: Array) -> bool:
+    """Whether the matrices equal their adjoints, as far as an irregular vector shows."""
+    probe = irregular(a.shape[-1]).astype(a.dtype)
+    uneven, size = np.abs(a @ probe - a.conj().swapaxes(-1, -2) @ probe), np.abs(a).max(axis=(-2, -1), initial=0.0)
+    bound = np.sqrt(np.finfo(a.dtype).eps) * size * a.shape[-1]
+    return bool((uneven.max(axis=(-2, -1), initial=0.0) <= bound).all())
 
 
 def substituted(lower: Array, g: Array, adjoint: bool) -> Array:
