@@ -16,7 +16,7 @@ from . import claims
 from .definite import Factor, Part, Proof, multiplied, semidefinite
 from .facts import simplify_by
 from .intervals import POSITIVE, Interval, intervals
-from .ir import UNIT, Add, Call, Coef, Einsum, Node, ones, scale, substitute, toposort
+from .ir import UNIT, Add, Call, Coef, Einsum, Node, name_, scale, substitute, toposort
 from .prims.scalar import COMPARISONS, LOG, LOG1P, POW
 from .prims.shape import SHAPE
 from .request import ALL_LAWS, Definitions, Graph, Term
@@ -201,15 +201,14 @@ class Told:
             found = f"{b}ᵀ ({core}) {b}" if self.half else core
             found += f" weighted by {d}" if self.weighted else ""
         elif self.is_identity:
-            found = show_expr(formula(scale(self.part.coef, ones(())), (), self.words)) + " δ"
-            found = found.removeprefix("1 ")
+            found = show_expr(formula(scale(self.part.coef, name_("δ", ())), (), self.words))
         elif not self.has_half:
             found = f"diag({d})"
         else:
             found = f"{b}ᵀ diag({d}) {b}" if self.weighted else f"{b}ᵀ{b}"
         letters = self.letters
         fixed = [letters[l] for l in dict.fromkeys(self.part.product.rows) if l not in self.moving]
-        return f"block diagonal in {', '.join(fixed)}: {found}" if fixed and self.moving else found
+        return f"{found} for each {', '.join(fixed)}" if fixed and self.moving else found
 
     @property
     def meanings(self) -> list[str]:

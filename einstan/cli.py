@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__
+from .certificates import Certificate
 from .demo import screens
 from .dims import Dim
 from .errors import EinstanError
@@ -34,10 +35,13 @@ from .show.assignments import lacking
 from .show.einsum import einsum_module
 from .show.order_table import steps_text
 from .show.spelling import with_axes
+from .syntax.roster import names_in
 
 Arguments = argparse.Namespace
 Report = dict[str, Any]
 BAR = 24  # characters of the progress bar
+CERTIFIED = 20  # nodes of a gradient that `show` differentiates to find a certificate
+CERTIFICATES = 12  # scalars and inputs of which it looks for one
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -213,6 +217,7 @@ def show(arguments: Arguments) -> None:
         "names": {name: list(program[name].axes) for name in program.names},
         "functions": list(program.checked.functions),
         "equal_sizes": equal_sizes(program),
+        "convexity": [convexity_report(c) for c in certificates(program)],
     }
     if arguments.json:
         more = {} if arguments.to == "text" else {"to": arguments.to, "lines": spelled(program, arguments).splitlines()}
@@ -225,6 +230,21 @@ def show(arguments: Arguments) -> None:
         print(listed("functions", report["functions"]))
     for sizes in report["equal_sizes"]:
         print(listed("sizes", [" = ".join(sizes)]))
+    for certificate in report["convexity"]:
+        print(listed("convexity", [certificate["text"]]))
+
+
+def certificates(program: Program) -> list[Certificate]:
+    """What is proved of the scalars that no other name uses, in each input, with bounded work."""
+    read = {name for d in program.checked.definitions.values() for name in names_in(d.body)}
+    scalars = [name for name in program.names if not program.letters[name] and name not in read]
+    pairs = [(of, wrt) for of in scalars for wrt in program.below(of).inputs][:CERTIFICATES]
+    found = [program.convexity(of, wrt, most=CERTIFIED) for of, wrt in pairs]
+    return [certificate for certificate in found if certificate is not None]
+
+
+def convexity_report(c: Certificate) -> Report:
+    return {"of": c.of, "wrt": c.wrt, "convex": c.convex, "concave": c.concave, "text": str(c)}
 
 
 def equal_sizes(program: Program) -> list[list[str]]:

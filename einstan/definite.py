@@ -237,7 +237,7 @@ def mirrorings(node: Node) -> Iterator[Mirrored]:
     factors, half = e.factors, len(e.out) // 2
     rows, columns = e.out[:half], e.out[half:]
     partner = partners({}, rows, columns)
-    if partner is None or len(factors) > FACTORS:
+    if partner is None or len(factors) > FACTORS or any(partner[l] != l for l in rows if l in columns):
         return
     of_rows = {l: True for l in rows if partner[l] != l} | {l: False for l in columns if partner[l] != l}
     waiting = [State(partner, of_rows, tuple(range(len(factors))), ())]

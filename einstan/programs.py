@@ -545,7 +545,15 @@ class Derived(Program):
     # -- running
 
     def compile(self, **options: Any) -> Kernel:  # type: ignore[override]
-        """A kernel that gives the derivatives: an array, a dict for a list, (value, that) for value_and_grad."""
+        """A kernel that gives the derivatives: an array, a dict for a list, (value, that) for value_and_grad.
+
+        The options are those of `Program.compile`. With `structured=True` a Hessian or a Jacobian is no array but an
+        `es.Structured`: the blocks that it is made of, and how, found from the formula and the sizes.
+
+        >>> h = parse("L = exp(x[I] x[I])").hessian("L", wrt="x")
+        >>> h.compile(structured=True)(x=[0.0, 0.0, 0.0, 0.0, 0.0])
+        Structured H0 delta[i,j] + H1[i] H2 H1[j], (5, 5): a multiple of the identity plus low rank, 56 B
+        """
         return self.base.kernel(self.tree, self.extra, Options(**options))
 
     def run(self, /, **arrays: Any) -> Any:  # type: ignore[override]

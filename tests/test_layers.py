@@ -40,6 +40,7 @@ FLOORS = [
         "contractions.subscripts",
         "contractions.foreign",
         "show.chart",
+        "show.curves",
         "show.graph",
     ],
     ["orders.refine"],
