@@ -37,6 +37,7 @@ def tiles(m, n, rows, columns):
             yield slice(i, i + rows), slice(j, j + columns)
 '''
 SMALL_RESULT = 1 << 16  # bytes
+FILE = "<einstan kernel>"  # where tracebacks say that our text stands
 
 
 class Asked(NamedTuple):
@@ -60,7 +61,7 @@ def compiled(source: str, called: Mapping[str, Callable[..., Any]] | None = None
     """The functions of our own text, in a namespace that holds nothing else but those that it calls, `f0`, `f1`."""
     space: dict[str, Any] = {"__name__": "einstan_generated", **(called or {})}
     with np.errstate(all="ignore"):  # 1e300 is inf in float32
-        exec(compile(source, "<einstan kernel>", "exec"), space)
+        exec(compile(source, FILE, "exec"), space)
     return Functions(space["workspace"], space["results"], space["run"])
 
 
@@ -117,6 +118,15 @@ def opaque_steps(plan: Plan) -> dict[Asked, str]:
 def asked_of(step: Step) -> Asked:
     (key,) = step.params
     return Asked(key, step.out.shape, step.out.dtype)
+
+
+def failed(error: BaseException, source: str) -> str:
+    """The formula of the step in which an error arose; `source` is the plan's with comments, line by line the same."""
+    place = error.__traceback__
+    while place is not None and place.tb_frame.f_code.co_filename != FILE:
+        place = place.tb_next
+    line = "" if place is None else source.splitlines()[place.tb_lineno - 1]
+    return line.partition("  # ")[2]
 
 
 def function(head: str, lines: Sequence[str]) -> str:

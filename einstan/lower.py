@@ -288,12 +288,14 @@ def lower_matrix(lo: Lowering, e: ast.Call) -> Value:
     matrix, *right = (lo.closed(argument) for argument in e.args)
     lead = tuple(name for name in matrix.axes if name not in (rows, columns))
     sizes = dict(zip(matrix.axes, matrix.node.shape, strict=True))
-    args, more = [pattern(matrix.node, matrix.axes, (*lead, rows, columns), {})], (rows, columns)
+    args = [pattern(matrix.node, matrix.axes, (*lead, rows, columns), {})]
+    more: Axes = ()
     for b in right:
-        more = (columns, *(name for name in b.axes if name not in (*lead, rows)))
-        args.append(pattern(b.node, b.axes, (*lead, rows, *more[1:]), sizes))
-    node, axes = MATRIX[e.name](*args), lo.axes(e)
-    return Value(pattern(node, (*lead, *(name for name in more if name not in e.gone)), axes, {}), axes)
+        more = tuple(name for name in b.axes if name not in (*lead, rows))
+        args.append(pattern(b.node, b.axes, (*lead, rows, *more), sizes))
+    shown = tuple(name for name in (*lead, rows, columns, *more) if name not in e.gone)
+    axes = lo.axes(e)
+    return Value(pattern(MATRIX[e.name](*args), shown, axes, {}), axes)
 
 
 def lower_entrywise(lo: Lowering, e: ast.Call) -> Value:

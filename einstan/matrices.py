@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from .ir import Call, Coef, Einsum, Node, add, call, einsum, is_zero, ones, pattern, scale, split, zeros
+from .ir import Add, Call, Coef, Einsum, Node, add, call, einsum, is_zero, ones, pattern, scale, split, zeros
 from .prims.linalg import CHOLESKY, DET, INV, LOGDET, SOLVE, TRIL
 from .prims.reduce import PROD, total
 from .prims.scalar import ABS, LOG, power
@@ -65,6 +65,13 @@ def of_diagonal(y: Call) -> Node | None:
     if y.prim is INV:
         return einsum([power(p, -1)], [(*l, -1)], (*l, -1, -1))
     return PROD(p, params=(1,)) if y.prim is DET else total(LOG(ABS(p)), 1)
+
+
+@law(TRIL)
+def of_lower(y: Call) -> Node | None:
+    """tril[i,j](delta[i,j] u[i]) -> delta[i,j] u[i]."""
+    (x,) = y.operands
+    return x if is_diagonal(x) or (isinstance(x, Call) and x.prim in ORIENTED) else None
 
 
 def is_diagonal(node: Node) -> bool:
@@ -131,12 +138,23 @@ def solve_of_product(y: Call) -> Node | None:
     inside = connected(b, rows, b.summed, ())
     shown = dict.fromkeys(label for k in inside for label in b.labels[k])
     kept = tuple(label for label in shown if label in columns and label not in lead)
-    if len(inside) == len(b.operands) and (kept == columns or len(inside) > 1 and set(kept) == set(columns)):
+    if len(inside) == len(b.operands) and (kept == columns or (len(inside) > 1 and set(kept) == set(columns))):
         return None
     rest = [k for k in range(len(b.operands)) if k not in inside]
     x = SOLVE(a, product(b, inside, (*lead, rows, *kept)))
     factors, labels = [*(b.operands[k] for k in rest), x], [*(b.labels[k] for k in rest), (*lead, -1, *kept)]
     return einsum(factors, labels, (*lead, -1, *columns), b.dims | {-1: y.shape[n]})
+
+
+@law(SOLVE)
+def solve_of_sum(y: Call) -> Node | None:
+    """solve[j,i](A[j,i], u[j] w[k] + v[j] z[k]) -> solve[j,i](A[j,i], u[j]) w[k] + solve[j,i](A[j,i], v[j]) z[k]."""
+    a, b = y.operands
+    if not isinstance(b, Add):
+        return None
+    terms = [call(SOLVE, [a, o]) for o in b.operands]
+    smaller = all(isinstance(t, Call) and (solve_by_inverse(t) or solve_of_product(t)) for t in terms)
+    return add(zip(b.coefs, terms, strict=True), y.shape) if smaller else None
 
 
 @law(SOLVE)
@@ -149,6 +167,17 @@ def solve_of_symmetric(y: Call) -> Node | None:
     x = pattern(a, (*l, i, j), (*l, j, i), {})
     plain = not (isinstance(x, Einsum) and x.is_pattern)
     return SOLVE(x, b) if plain and is_symmetric(x) else None
+
+
+@law(Einsum)
+def symmetric_inverse(e: Einsum) -> Node | None:
+    """u[i] v[j] inv[j,i](exp(u[j] u[i])) -> u[i] v[j] inv[i,j](exp(u[i] u[j]))."""
+    for k, (operand, own) in enumerate(e.factors):
+        if isinstance(operand, Call) and operand.prim is INV:
+            *lead, i, j = own
+            if i > j and {i, j} <= set(e.out) and is_symmetric(operand):
+                return einsum(e.operands, [*e.labels[:k], (*lead, j, i), *e.labels[k + 1 :]], e.out, e.dims)
+    return None
 
 
 # ---------------------------------------------------------------- products with an inverse
@@ -223,8 +252,8 @@ def product(e: Einsum, factors: list[int], out: tuple[int, ...]) -> Node:
     return einsum([e.operands[n] for n in factors], [e.labels[n] for n in factors], out, e.dims)
 
 
-EXACT = (of_pattern, solve_of_multiples, of_multiple, logdet_of_multiple)
+EXACT = (of_pattern, of_lower, solve_of_multiples, of_multiple, logdet_of_multiple)
 FINITE = (  # where entries are infinite, or a matrix is singular, only one of both sides is defined
-    *(inverse_of_inverse, logdet_of_inverse, of_diagonal, solve_by_inverse, solve_of_product, solve_of_symmetric),
-    product_with_inverse,
+    *(inverse_of_inverse, logdet_of_inverse, of_diagonal, solve_by_inverse, solve_of_product, solve_of_sum),
+    *(solve_of_symmetric, symmetric_inverse, product_with_inverse),
 )

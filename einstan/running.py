@@ -123,7 +123,8 @@ class Bound:
         """A matrix that has no inverse, or is not definite, with the formula of the step."""
         step = failed(error, emit(self.plan, made=None if functions is self.functions else ()))
         return EinstanError(
-            f"{error} in the step {step}.", "Look at the entries of the matrix; a multiple of delta[i,j] may be added to it."
+            f"{error} in the step {step}.",
+            "Look at the entries of the matrix; a multiple of delta[i,j] may be added to it.",
         )
 
     def nested(self, results: Sequence[Any]) -> Any:

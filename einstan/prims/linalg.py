@@ -45,7 +45,7 @@ def transposed(a: Node) -> Node:
 
 def lower_half(x: Node) -> Node:
     """The lower triangle, the diagonal halved."""
-    *l, i, j = range(x.rank)
+    *l, i, _ = range(x.rank)
     diagonal = einsum([x], [(*l, i, i)], (*l, i, i))
     return add([(1, TRIL(x)), (-HALF, diagonal)], x.shape)
 

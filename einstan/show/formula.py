@@ -6,7 +6,7 @@ them by itself, `sum[k](...)` with lower case where it would not. Letters: e Ein
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from string import ascii_lowercase
@@ -365,34 +365,39 @@ class Writer:
                 taken.add(fresh_letters[-1])
             own = tuple(fresh_letters)
             inner = letters + own
-        body = yield self.sized(x, inner, own, scope)
+        body: ast.Expr = yield self.write(x, inner, scope | set(own))
+        body = self.sized(body, dict(zip(own, x.shape[x.rank - n :], strict=True)), sized_in(body), scope)
         name = WORDS.get(y.prim.name, y.prim.name)
         return ast.Call(name, (body,), tuple(map(ast.Index, own)))
 
-    def sized(
-        self, x: Node, letters: tuple[str, ...], own: tuple[str, ...], scope: frozenset[str]
-    ) -> Recursive[ast.Expr]:
-        """The argument of a function along `own`: it shows them, and their sizes follow from it."""
-        body: ast.Expr = yield self.write(x, letters, scope | set(own))
-        around, sized = scope.union(own, written_in(body)), sized_in(body)
-        missing = [(x, d) for x, d in zip(letters, x.shape, strict=True) if x in own and x not in sized]
+    def sized(self, body: ast.Expr, own: Mapping[str, Dim], known: Set[str], scope: frozenset[str]) -> ast.Expr:
+        """The argument of a function along `own`: it shows them, and their sizes follow from it where not `known`."""
+        around = scope.union(own, written_in(body))
+        missing = [(letter, d) for letter, d in own.items() if letter not in known]
         if ones := [one for letter, d in missing for one in self.ones(letter, d, around)]:
             body = times_ones(body, ones)
-        return showing(body, own)
+        return showing(body, tuple(own))
 
     def matrix(self, y: Call, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
-        """inv[i,j](A[i,j]), det[i,j](A[l,i,j]), solve[i,j](A[l,i,j], b[l,i,m])."""
+        """inv[i,j](A[l,i,j]), det[i,j](A[l,i,j]), solve[i,j](A[l,i,j], b[l,i,m])."""
         a = y.operands[0]
         lead, shown = letters[: a.rank - 2], letters[a.rank - 2 :]
-        taken = {letter.lower() for letter in scope}
-        rows, columns = shown[:2] if y.rank == a.rank and y.prim is not SOLVE else self.fresh_pair(a, taken)
+        rows, columns = self.fresh_pair(a, {x.lower() for x in scope})
         if y.prim is SOLVE:
-            columns = shown[0]
-        args = [(yield self.sized(a, (*lead, rows, columns), (rows, columns), scope))]
-        for b in y.operands[1:]:
-            args.append((yield self.sized(b, (*lead, rows, *shown[1:]), (rows, *shown[1:]), scope)))
-        unseen = [x for x in lead if not any(x in written_in(e) for e in args)]
-        args[0] = showing(args[0], unseen)
+            columns, *more = shown
+        elif shown:
+            rows, columns = shown
+        own = [(rows, columns), *((rows, *more) for _ in y.operands[1:])]
+        bodies: list[ast.Expr] = []
+        for o, inner in zip(y.operands, own, strict=True):
+            bodies.append((yield self.write(o, (*lead, *inner), scope.union(inner))))
+        known = frozenset[str]().union(*map(sized_in, bodies))
+        args = []
+        for o, inner, body in zip(y.operands, own, bodies, strict=True):
+            known |= {rows, columns} if known & {rows, columns} else set()
+            args.append(self.sized(body, dict(zip(inner, o.shape[a.rank - 2 :], strict=True)), known, scope))
+            known |= {*inner}
+        args[0] = showing(args[0], [x for x in lead if not any(x in written_in(e) for e in args)])
         return ast.Call(y.prim.name, tuple(args), (ast.Index(rows), ast.Index(columns)))
 
     def fresh_pair(self, a: Node, taken: set[str]) -> tuple[str, str]:
@@ -521,7 +526,7 @@ def hides(node: Node, axes: Sequence[int]) -> bool:
             if axis < node.params[1]:  # type: ignore[operator]
                 return True
         elif isinstance(node, Add | Call):
-            waiting.extend((o, axis) for o in node.operands if axis < o.rank)  # an opaque function has axes of its own
+            waiting.extend((o, own) for o, found in axes_below(node, (axis,)) for own in found)
     return False
 
 
@@ -535,18 +540,34 @@ def indistinct(node: Node, labels: Sequence[int]) -> bool:
             own = {node.out[axis] for axis in axes}
             found = ((o, tuple(n for n, x in enumerate(ls) if x in own)) for o, ls in node.factors)
             waiting.extend((o, group) for o, group in found if len(group) > 1)
-        elif isinstance(node, Call) and node.prim in (CONCAT, SOFTMAX, LOG_SOFTMAX) and runs_along(node) & set(axes):
+        elif isinstance(node, Call) and runs_along(node) & set(axes):
             return True
         elif isinstance(node, Call) and node.prim is OPAQUE and sees_axes(node):
             riding = tuple(axis for axis in axes if axis < node.params[1])  # type: ignore[operator]
             waiting.extend((o, riding) for o in node.operands if len(riding) > 1)
         elif isinstance(node, Add | Call):
-            waiting.extend((o, axes) for o in node.operands)
+            waiting.extend((o, group) for o, group in axes_below(node, axes) if len(group) > 1)
     return False
 
 
+def axes_below(node: Add | Call, axes: Sequence[int]) -> list[tuple[Node, tuple[int, ...]]]:
+    """Each operand, with those of its axes that show as these axes of the node."""
+    if isinstance(node, Call) and node.prim is SOLVE:
+        a, b = node.operands
+        n = a.rank - 2
+        rows = tuple(n + 1 if x == n else x for x in axes if x <= n)
+        return [(a, rows), (b, tuple(x for x in axes if x != n))]
+    return [(o, tuple(x for x in axes if x < o.rank)) for o in node.operands]
+
+
 def runs_along(y: Call) -> set[int]:
-    """The axis of a join, the axes of a softmax."""
+    """The axis of a join, the axes of a softmax, rows and columns of a matrix: each has a letter of its own."""
+    if y.prim is SOLVE:
+        return {y.operands[0].rank - 2}
+    if y.prim.name in LINALG:
+        return {y.rank - 1, y.rank - 2} if y.rank == y.operands[0].rank else set()
+    if y.prim not in (CONCAT, SOFTMAX, LOG_SOFTMAX):
+        return set()
     (n,) = y.params
     assert isinstance(n, int)
     return {n} if y.prim is CONCAT else set(range(y.rank - n, y.rank))

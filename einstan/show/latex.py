@@ -22,7 +22,7 @@ from .text import Pieces
 BIG = Bind.SUM + 1  # a sum reaches to the next + or -, and stands last in its product
 SIGNS = {sign: name for name, sign in reversed(words.GREEK.items()) if len(sign) == 1 and not sign.isascii()}
 COMMANDS = {
-    **{name: rf"\{name}" for name in "exp log sin cos tan sinh cosh tanh max min".split()},
+    **{name: rf"\{name}" for name in "exp log sin cos tan sinh cosh tanh max min det".split()},
     **{"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "log_softmax": r"\operatorname{log\_softmax}"},
 }
 COMPARE = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=="}

@@ -109,6 +109,13 @@ ENTRYWISE: dict[str, str] = {
     "min": "np.minimum({0}, {1})",
 }
 
+MATRIX: dict[str, str] = {
+    **{x: f"np.linalg.{x}({{0}})" for x in ("inv", "det", "cholesky")},
+    "logdet": "np.linalg.slogdet({0})[1]",
+    "tril": "np.tril({0})",
+    "trace": "np.trace({0}, axis1=-2, axis2=-1)",
+}
+
 HELPERS: dict[str, str] = {
     "sigmoid": """\
 def sigmoid(x):  # 1 / (1 + exp(-x)), without overflow
@@ -151,6 +158,11 @@ def softmax(x, axis):
 def log_softmax(x, axis):
     z = x - np.max(x, axis=axis, keepdims=True)
     return z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
+""",
+    "solve": """\
+def solve(a, b):  # any number of axes after the rows of b, or none, are columns
+    columns = int(np.prod(b.shape[a.ndim - 1 :]))
+    return np.linalg.solve(a, b.reshape(*a.shape[:-1], columns)).reshape(b.shape)
 """,
     "diagonal": """\
 def diagonal(x, subscripts, shape):  # zero off the diagonal

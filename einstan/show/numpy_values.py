@@ -34,6 +34,7 @@ from .numpy_text import (
     ATOM,
     ENTRYWISE,
     HELPERS,
+    MATRIX,
     POWER,
     PRODUCT,
     SUM,
@@ -312,6 +313,8 @@ def of_call(b: Body, e: ast.Call) -> Value:
     formulas = b.module.checked.formulas
     if e.name not in words.FUNCTIONS and e.name not in formulas:
         return opaque(b, e)
+    if e.name in words.MATRIX:
+        return matrix(b, e)
     if e.along is not None:
         return along(b, e)
     if e.name == "where" and not e.primes:
@@ -370,6 +373,23 @@ def along(b: Body, e: ast.Call) -> Value:
     function = b.module.helper(e.name) if e.name in HELPERS else f"np.{e.name}"
     axes = value.axes if keeps else tuple(x for x in value.axes if x not in names)
     return Value(f"{function}({value.text}, axis={axis})", ATOM, axes)
+
+
+def matrix(b: Body, e: ast.Call) -> Value:
+    """np.linalg.inv(A); the axes before rows and columns are a batch, and all columns of a right side one axis."""
+    rows, columns = (index.name for index in e.along or ())
+    a, *right = e.args
+    lead = tuple(x for x in b.scope.axes[id(a)] if x not in (rows, columns))
+    text = b.full(a, (*lead, rows, columns), b.scope.axes[id(a)]).text
+    if not right:
+        shown = tuple(x for x in (rows, columns) if x not in e.gone)
+        return Value(MATRIX[e.name].format(text), ATOM, (*lead, *shown))
+    own, sizes = b.scope.axes[id(right[0])], b.scope.axes[id(a)] | b.scope.axes[id(right[0])]
+    more = tuple(x for x in own if x not in (*lead, rows))
+    side = b.full(right[0], (*lead, rows, *more), sizes)
+    if len(more) == 1:
+        return Value(f"np.linalg.solve({text}, {side.text})", ATOM, (*lead, columns, *more))
+    return Value(f"{b.module.helper('solve')}({text}, {side.text})", ATOM, (*lead, columns, *more))
 
 
 def opaque(b: Body, e: ast.Call) -> Value:

@@ -245,8 +245,11 @@ FUNCTIONS: dict[str, Callable[[Writer, ast.Call, Env], Written]] = {"sqrt": of_s
 
 
 def along(w: Writer, e: ast.Call, env: Env) -> Written:
+    if e.name == "trace":
+        return (yield trace(w, e, env))
     if e.name not in ALONG:
-        repair = "Write out what it does to the entries."
+        matrix = e.name in words.MATRIX
+        repair = "Give its result as an input." if matrix else "Write out what it does to the entries."
         raise w.refused(f"{e.name} along an index has", repair, e.span)
     (argument,) = e.args
     sizes = w.scope.axes[id(argument)]
@@ -254,6 +257,14 @@ def along(w: Writer, e: ast.Call, env: Env) -> Written:
     body = yield w.write(argument, inner)
     shown = (yield w.write(argument, env)) if e.name in words.NORMALISERS else None
     return ALONG[e.name](body, limits, shown)
+
+
+def trace(w: Writer, e: ast.Call, env: Env) -> Written:
+    """Rows and columns are one index that is summed over."""
+    rows, columns = (index.name for index in e.along or ())
+    inner, limits = w.bound({rows: w.scope.axes[id(e.args[0])][rows]}, env)
+    body = yield w.write(e.args[0], {**inner, columns: inner[rows]})
+    return sympy.Sum(body, *limits)
 
 
 def exp_sum(z: Any, limits: list[Any]) -> Any:

@@ -280,7 +280,8 @@ def of_matrix(r: Reader, e: Call) -> Axes:
     written = f"{e.name}[i,j](A[i,j]{', b[i]' * (arity > 1)})"
     names = [index.name for index in along]
     if len(names) != 2 or len(e.args) != arity or e.primes or any(index.low is not None for index in along):
-        raise r.error(EinstanSyntaxError, f"{e.name} is written {written}.", f"Write {written}.", e.span)
+        message = f"{e.name} is taken along the rows and the columns of a matrix."
+        raise r.error(EinstanSyntaxError, message, f"Write {written}.", e.span)
     if names[0] == names[1]:
         raise r.error(
             EinstanIndexError, f"{e.name} needs two different indices, rows and columns.", f"Write {written}.", e.span
