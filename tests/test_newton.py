@@ -72,15 +72,14 @@ MINIMA = [
     ("L = x^4 - x^2", "x", 0.1, {}, -0.25, 10),  # the curvature is negative there
     ("L = x^4 - x^2", "x", 0.0, {}, -0.25, 10),  # a maximum
     ("L = x^2 - y^2 + y^4", ["x", "y"], {"x": 0.0, "y": 0.0}, {}, -0.25, 10),  # a saddle
-    ("L = x^2 - y^2 + y^4", ["x", "y"], {"x": 1.0, "y": 0.0}, {}, -0.25, 50),  # the way leads to a saddle
+    ("L = x^2 - y^2 + y^4", ["x", "y"], {"x": 1.0, "y": 0.0}, {}, -0.25, 10),  # the way leads to a saddle
     ("L = x^4", "x", 1.0, {}, 0.0, 30),  # no curvature at the minimum
     ("L = sqrt(1 + x^2)", "x", 3.0, {}, 1.0, 20),  # a whole step is much too long
     ("L = exp(x) + exp(-x) + 1000000", "x", 2.0, {}, 1000002.0, 10),  # rounding hides the descent
-    ("L = c", "x", 2.0, {"c": 3.0}, 3.0, 0),
 ]
 
 
-@pytest.mark.parametrize(("text", "wrt", "start", "data", "value", "steps"), MINIMA[:-1], ids=lambda x: str(x)[:30])
+@pytest.mark.parametrize(("text", "wrt", "start", "data", "value", "steps"), MINIMA, ids=lambda x: str(x)[:30])
 def test_minima(text: str, wrt: Any, start: Any, data: Any, value: float, steps: int) -> None:
     found = es.newton(es.parse(text), "L", wrt, start, data)
     assert found.success and found.nit <= steps, found.message
@@ -120,7 +119,7 @@ def test_both_factors() -> None:
     for start in (0.0, 0.5):
         first = {"U": start * rng.normal(size=(11, 2)), "V": start * rng.normal(size=(7, 2))}
         found = es.newton(es.parse(FACTORS), "L", ["U", "V"], first, data)
-        assert found.success and 0 < found.nit <= 60, found.message
+        assert found.success and 0 < found.nit <= 25, found.message
         eigenvalues = np.linalg.eigvalsh(found.hess.dense())
         assert eigenvalues.min() > -1e-8 and np.linalg.norm([np.linalg.norm(g) for g in found.jac.values()]) < 1e-9
 

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .directions import NotFinite
 from .line_search import Direction, Found, Point, is_rounding, search
 from .results import Progress, Record
+from .spectrum import NotFinite
 
 FAR: Final = 1e20  # an entry of x beyond it: there is no minimum on the way
 STEADY: Final = 0.9  # of the step before; a search whose steps do not shrink does not come to an end

@@ -6,7 +6,7 @@ Anal. 19, 1982.*
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
@@ -14,8 +14,9 @@ import numpy as np
 from ..arrays import Array
 from ..structured import NotPositiveDefinite, Singular
 from .line_search import Direction, Point
+from .spectrum import NotFinite, extremes, norm
 
-FIRST: Final = 1e-3  # of the Hessian's norm: the first shift that is made for a negative eigenvalue
+FIRST: Final = 1e-3  # of the Hessian's norm: the least shift that is made for a negative eigenvalue
 TRUST: Final = 1e-2  # of the gradient: what rounding may make of it before the Hessian counts as singular
 PRODUCTS: Final = 1_000  # with the Hessian, for one direction at most
 
@@ -28,52 +29,45 @@ class Curvature(Protocol):
     def product(self, v: Array) -> Array: ...
 
 
-class NotFinite(Exception):
-    """A Hessian or a Jacobian has entries that are not finite."""
-
-
 # ---------------------------------------------------------------- a matrix that can be factorised
 
 
 def factorised(hessian: Callable[[Array], Curvature]) -> Callable[[Point], Direction]:
-    """-H⁻¹ g; where H is not positive definite, that of H + τ 1 with the least τ of a growing row."""
+    """-H⁻¹ g; that of H + τ 1 where H is not positive definite; where it has a negative eigenvalue, with a part along
+    the vector of that, which leads away from saddles (Moré, Sorensen, Math. Programming 16, 1979)."""
 
     def direction(point: Point) -> Direction:
-        step, shift = shifted(hessian(point.x), point.vector)
-        return Direction(-step, -float(point.vector @ step), shift, vouches=shift == 0)
+        h, g = hessian(point.x), point.vector
+        scale = norm(h.product, g) or 1.0
+        tiny = scale * float(np.finfo(g.dtype).eps) ** 0.5
+        for shift in (0.0, tiny):
+            step = solution(h, g, shift, scale)
+            if step is not None:
+                return Direction(-step, -float(g @ step), shift, vouches=shift == 0)
+        return turned(h, g, scale)
 
     return direction
 
 
-def shifted(h: Curvature, g: Array) -> tuple[Array, float]:
-    """(H + τ 1)⁻¹ g, and τ."""
-    scale = norm(h, g)
-    for shift in shifts(scale, float(np.finfo(g.dtype).eps)):
-        try:
-            step = h.solve(g, shift)
-        except (NotPositiveDefinite, Singular):
-            continue
-        if trusted(step, g, scale) and float(g @ step) >= 0:
-            return step, shift
+def turned(h: Curvature, g: Array, scale: float) -> Direction:
+    """The step where the lowest eigenvalue, if it is negative, is made its opposite; as much again along its vector."""
+    low, _, v = extremes(h.product, g)
+    for shift in (max(FIRST * scale, -2 * low) * 2**n for n in range(30)):
+        step = solution(h, g, shift, scale)
+        if step is not None:
+            along = max(0.0, float(np.linalg.norm(step)) - abs(float(v @ step)))
+            step = step + np.copysign(along, v @ g) * v if low < 0 else step
+            return Direction(-step, -float(g @ step), shift)
     raise NotFinite
 
 
-def norm(h: Curvature, g: Array) -> float:
-    """The largest eigenvalue in absolute value, roughly: by two steps of the power method."""
-    v = np.random.default_rng(0).normal(size=g.size).astype(g.dtype)
-    for _ in range(2):
-        v = h.product(v / (np.linalg.norm(v) or 1.0))
-    found = float(np.linalg.norm(v))
-    if not np.isfinite(found):
-        raise NotFinite
-    return found or 1.0
-
-
-def shifts(scale: float, eps: float) -> Iterator[float]:
-    """None; one for a matrix that is only singular; then doubling ones, for negative eigenvalues."""
-    yield 0.0
-    yield scale * eps**0.5
-    yield from (scale * FIRST * 2**n for n in range(30))
+def solution(h: Curvature, g: Array, shift: float, scale: float) -> Array | None:
+    """(H + τ 1)⁻¹ g, where that matrix is positive definite."""
+    try:
+        step = h.solve(g, shift)
+    except (NotPositiveDefinite, Singular):
+        return None
+    return step if trusted(step, g, scale) and float(g @ step) >= 0 else None
 
 
 def trusted(step: Array, g: Array, scale: float) -> bool:
