@@ -16,7 +16,7 @@ from einstan.emit import compiled, emit
 from einstan.ir import Node, Shape, add, einsum, input_, number, ones, pattern, zeros
 from einstan.plan import Plan, plan
 from einstan.prims import PRIMS
-from einstan.prims.scalar import GT, WHERE, minus, power
+from einstan.prims.scalar import GT, TANH, WHERE, minus, power
 from einstan.prims.shape import concat, part
 
 SIZES = (2, 3, 5, 7)
@@ -38,8 +38,8 @@ def run(roots: Sequence[Node], arrays: Mapping[str, Any], env: Mapping[str, int]
     """The roots by plan and emitted source, `times` in the same workspace."""
     found = planned(roots, arrays, env)
     functions = compiled(emit(found))
-    work = functions.workspace()
     with np.errstate(all="ignore"):
+        work = functions.workspace()
         for _ in range(times):
             out = functions.run([np.array(arrays[name]) for name in found.inputs], work, functions.results())
     distinct = list(dict.fromkeys(found.results))
@@ -51,6 +51,7 @@ def run(roots: Sequence[Node], arrays: Mapping[str, Any], env: Mapping[str, int]
 UNARY = ("tanh", "sin", "sigmoid", "relu", "softplus", "step", "abs", "exp", "erf", "atan")
 BINARY = ("max", "min", "<", ">=", "==")
 ALONG = ("softmax", "amax", "logsumexp", "norm", "prod", "log_softmax", "amin")
+MATRICES = ("inv", "det", "logdet", "solve", "tril")
 
 
 def random_graph(seed: int) -> Case:
@@ -138,6 +139,18 @@ def any_along(r: random.Random, nodes: list[Node]) -> Node | None:
     return PRIMS[r.choice(ALONG)](a, params=(r.randint(1, a.rank),)) if a.rank else None
 
 
+def any_matrix(r: random.Random, nodes: list[Node]) -> Node | None:
+    """A function of a regular matrix, x xᵀ + 2 δ."""
+    a = r.choice(nodes)
+    if a.rank < 2:
+        return None
+    (*l, i, k), x = range(a.rank), TANH(a)
+    square = einsum([x, x], [(*l, i, k), (*l, -1, k)], (*l, i, -1))
+    matrix = add([(1, square), (2, einsum([], [], (*l, i, i), dict(enumerate(a.shape))))], square.shape)
+    prim = PRIMS[r.choice(MATRICES)]
+    return prim(matrix, x) if prim.arity == 2 else prim(matrix)
+
+
 def any_power(r: random.Random, nodes: list[Node]) -> Node:
     return power(r.choice(nodes), r.choice([2, 3, -1, 2, Fraction(1, 2), -3, Fraction(-1, 2)]))
 
@@ -152,8 +165,9 @@ MAKERS: tuple[Maker, ...] = (
     any_along,
     any_join,
     any_power,
+    any_matrix,
 )
-WEIGHTS = (45, 20, 15, 6, 4, 4, 4, 3)
+WEIGHTS = (45, 20, 15, 6, 4, 4, 4, 3, 3)
 
 # ---------------------------------------------------------------- models
 

@@ -10,13 +10,14 @@ import time
 import numpy as np
 import pytest
 
-from einstan.backends.numpy import FOLD, OPS, PRIMITIVES
+from einstan.backends.numpy import FOLD, MATRICES, OPS, PRIMITIVES
 from einstan.dims import Dim
 from einstan.emit import compiled, emit, escaped
-from einstan.ir import Node, Prim, add, input_, number, scale
+from einstan.ir import Node, Prim, add, einsum, input_, number, scale
 from einstan.plan import plan
 from einstan.plan.scratch import OBJECT
 from einstan.prims import PRIMS
+from einstan.prims.linalg import transposed
 from einstan.prims.scalar import HALF, SIGMOID, TANH, power
 from einstan.testing import evaluate
 
@@ -31,7 +32,7 @@ RUNNABLE = {name: p for name, p in PRIMS.items() if name != "opaque"}
 
 def test_every_primitive_is_spelled_and_folded() -> None:
     assert set(PRIMITIVES) == set(RUNNABLE)
-    assert set(FOLD) | {"concat"} == set(RUNNABLE)
+    assert set(FOLD) | {"concat", *MATRICES} == set(RUNNABLE)
 
 
 def applied(prim: Prim) -> list[Node]:
@@ -43,6 +44,10 @@ def applied(prim: Prim) -> list[Node]:
             return [prim(*x, params=(axis,)) for axis in (0, 1)]
         case "part":
             return [prim(x[0], params=(1, Dim.of(2), Dim.of(7))), prim(TANH(x[0]), params=(0, Dim.of(0), Dim.of(1)))]
+        case _ if prim.name in MATRICES:
+            square = einsum(x[:2], ["im", "jm"], "ij")
+            regular = add([(1, square), (1000, einsum([], [], "ii", {"i": N}))], square.shape)
+            return [prim(regular, *x[2 : prim.arity + 1]), prim(transposed(regular), *x[2 : prim.arity + 1])]
         case _ if prim.partial is None and prim.name != "where":
             return [prim(x[0], params=(n,)) for n in (1, 2)]
         case _:

@@ -99,6 +99,14 @@ def test_costs_are_those_of_the_steps(seed: int) -> None:
     assert found.bytes == sum(s.out.nbytes + sum(v.nbytes for v in s.arrays) for s in found.steps if not s.is_view)
 
 
+def is_gram(a: Value, b: Value) -> bool:
+    """Whether one is the transpose of the other, both of the same floats."""
+    views = [v.shows for v in (a, b) if v.shows is not None and v.shows[1] == "transpose"]
+    shown = [*[x for x, _, _ in views], *[v for v in (a, b) if v.shows not in views]]
+    floats = a.dtype.kind in "fc" and len(a.shape) == 2 and 1 not in a.shape and 0 not in a.shape
+    return floats and len(views) == 1 and shown[0] is shown[1] and shown[0].contiguous
+
+
 def counted(step: Step) -> int:
     """The flops of a step from its shapes alone."""
     out, shapes = step.out, [v.shape for v in step.arrays]
@@ -107,6 +115,8 @@ def counted(step: Step) -> int:
             left = shapes[0]
             if any(v.storage.kind == "constant" and s == (left[-1],) for v, s in zip(step.arrays, shapes, strict=True)):
                 return prod(max(shapes, key=prod))  # a sum: a product with ones
+            if step.op == "dot" and is_gram(*step.arrays):
+                return (out.shape[0] + 1) * prod(shapes[0])
             return 2 * out.size * left[-1]
         case "fold":
             return 2 * prod(shapes[0])
@@ -114,6 +124,14 @@ def counted(step: Step) -> int:
             return prod(shapes[0])
         case "copy" | "fill" | "ones" | "transpose" | "reshape" | "index" | "diagonal":
             return 0
+        case "tril":
+            return 0
+        case "inv":
+            return 2 * prod(shapes[0]) * shapes[0][-1]
+        case "det" | "logdet":
+            return 2 * prod(shapes[0]) * shapes[0][-1] // 3
+        case "solve":  # the matrix in triangles, then each of them for every entry of the right side
+            return 2 * prod(shapes[0]) * shapes[0][-1] // 3 + 2 * out.size * shapes[0][-1]
         case _:
             return out.size
 

@@ -103,11 +103,11 @@ def tril_pull(y: Call, k: int, ct: Node, seeds: int) -> Node:
     return TRIL(ct)
 
 
-INV = Prim("inv", 1, square, pull=inv_pull, domain="regular")
-DET = Prim("det", 1, number, pull=det_pull, latex=r"\det", domain="regular")
-LOGDET = Prim("logdet", 1, number, pull=logdet_pull, domain="regular")
-SOLVE = Prim("solve", 2, right_side, pull=solve_pull, domain="regular")
-CHOLESKY = Prim("cholesky", 1, square, pull=cholesky_pull, domain="definite")
+INV = Prim("inv", 1, square, pull=inv_pull)
+DET = Prim("det", 1, number, pull=det_pull, latex=r"\det")
+LOGDET = Prim("logdet", 1, number, pull=logdet_pull)
+SOLVE = Prim("solve", 2, right_side, pull=solve_pull)
+CHOLESKY = Prim("cholesky", 1, square, pull=cholesky_pull)
 TRIL = Prim("tril", 1, square, pull=tril_pull)
 
 LINALG = {p.name: p for p in (INV, DET, LOGDET, SOLVE, CHOLESKY, TRIL)}
