@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import einstan as es
-from einstan.show import chart, graph, layered, plan_graph, program_graph
+from einstan.show import chart, curves, graph, layered, plan_graph, program_graph
 from einstan.show.amounts import about, amount
 from einstan.show.graph import Area, Sketch
 from einstan.show.html import formula
@@ -461,6 +461,28 @@ def test_bars(log: bool) -> None:
 def test_bars_of_odd_numbers(rows: chart.Rows, log: bool) -> None:
     root = ET.fromstring(chart.bars("title", rows, "s", log))
     assert all(0 <= float(e.attrib["width"]) <= float(root.attrib["width"]) for e in root.iter(f"{SVG}rect"))
+
+
+FALLING = [
+    {"one": [(0, 1.0), (1, 1e-3), (2, 1e-9)], "two": [(n, 0.9**n) for n in range(200)]},
+    {"nothing": []},
+    {"no place": [(0, 0.0), (1, -1.0), (2, float("nan")), (3, float("inf"))], "one point": [(0, 1.0)]},
+    {"far": [(0, 1e-300), (1e9, 1e300)]},
+    {'<&">': [(0, 2.0), (1, 2.0)]},
+]
+
+
+@pytest.mark.parametrize("series", FALLING, ids=lambda series: next(iter(series)))
+def test_curves(series: dict[str, list[tuple[float, float]]]) -> None:
+    """Every point is in the picture, every series in the legend."""
+    root = ET.fromstring(curves.curves("Falling <&>", series, "steps"))
+    width, height = float(root.attrib["width"]), float(root.attrib["height"])
+    dots = [(float(e.attrib["cx"]), float(e.attrib["cy"])) for e in root.iter(f"{SVG}circle")]
+    texts = [e.text for e in root.iter(f"{SVG}text")]
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in dots)
+    assert {*series, "steps", "Falling <&>"} <= set(texts)
+    few = sum(len([y for _, y in own if 0 < y < float("inf")]) for own in series.values() if len(own) < 100)
+    assert len(dots) == len(series) + few
 
 
 AMOUNTS = [
