@@ -31,6 +31,7 @@ from .ir import (
     split,
     zeros,
 )
+from .prims.reduce import SOFTMAX
 from .prims.scalar import (
     ABS,
     ASIN,
@@ -91,6 +92,56 @@ def merge_powers(e: Einsum) -> Node | None:
     if len(factors) == len(e.operands):
         return None
     return einsum([node for node, _ in factors], [own for _, own in factors], e.out, e.dims)
+
+
+@law(Einsum)
+def cancel_powers(e: Einsum) -> Node | None:
+    """x[i] x[i]^-2 -> x[i]^-1."""
+    for n, (x, own) in enumerate(e.factors):
+        base, q = base_and_exponent(x)
+        for k, (y, labels) in enumerate(e.factors if q < 0 and q.denominator == 1 else ()):
+            below, r = base_and_exponent(y)
+            if below is base and labels == own and 0 < r < -q and r.denominator == 1:
+                factors = [f for m, f in enumerate(e.factors) if m not in (n, k)] + [(power(base, q + r), own)]
+                return einsum([o for o, _ in factors], [ls for _, ls in factors], e.out, e.dims)
+    return None
+
+
+@law(Einsum)
+def sum_of_shares(e: Einsum) -> Node | None:
+    """sum[k](softmax[k](z[i,k])) v[i] -> v[i]."""
+    products = ((n, o) for n, o in enumerate(e.operands) if isinstance(o, Einsum) and is_product(o))
+    inside = [n for n, o in products if any(map(whole, o.operands))]
+    for product in (e, opened(e, inside)) if inside else (e,):
+        n = next(sums_of_shares(product), None)
+        if n is not None:
+            assert isinstance(product, Einsum)
+            lead = product.operands[n].rank - whole(product.operands[n])
+            one = ones(product.operands[n].shape[:lead])
+            return einsum(*replaced(product, n, one, product.labels[n][:lead]), product.out, product.dims)
+    return None
+
+
+def sums_of_shares(e: Node) -> Iterator[int]:
+    """The operands that are summed along all axes along which their entries sum to 1."""
+    for n, (y, own) in enumerate(e.factors if isinstance(e, Einsum) else ()):
+        assert isinstance(e, Einsum)
+        if whole(y) and len(set(own)) == len(own):
+            elsewhere = {x for k, labels in enumerate((*e.labels, e.out)) if k != n for x in labels}
+            if not set(own[y.rank - whole(y) :]) & elsewhere:
+                yield n
+
+
+def whole(y: Node) -> int:
+    """Along how many axes, its last ones, the entries are shares of 1."""
+    found = y.params[0] if isinstance(y, Call) and y.prim is SOFTMAX else 0
+    assert isinstance(found, int)
+    return found
+
+
+def replaced(e: Einsum, n: int, x: Node, own: Labels) -> tuple[list[Node], list[Labels]]:
+    """The operands of e and their labels, with x over its own labels as operand n."""
+    return [*e.operands[:n], x, *e.operands[n + 1 :]], [*e.labels[:n], own, *e.labels[n + 1 :]]
 
 
 def is_whole_power(node: Node, base: Node) -> bool:
@@ -210,7 +261,7 @@ def shares(a: Add) -> Iterator[tuple[Coef, Einsum, int, tuple[Coef, Node]]]:
 
 def with_factor(e: Einsum, k: int, x: Node) -> Node:
     """The product with x as its operand k."""
-    return einsum([*e.operands[:k], x, *e.operands[k + 1 :]], e.labels, e.out, e.dims)
+    return einsum(*replaced(e, k, x, e.labels[k]), e.out, e.dims)
 
 
 @law(Add)
@@ -509,7 +560,7 @@ EXACT = (
     *matrices.EXACT,
 )
 # where a factor is infinite, 0 · inf or inf - inf comes or goes
-FINITE = (distribute_over_deltas, guard_product, cancel_share, *matrices.FINITE)
+FINITE = (distribute_over_deltas, guard_product, cancel_powers, cancel_share, sum_of_shares, *matrices.FINITE)
 LAWS = (*EXACT, *FINITE)
 
 
