@@ -259,6 +259,8 @@ def test_an_expression_has_structured_derivatives() -> None:
 
 BOTH = "E[i,j] = M[i,j] (T[i,j] - U[i,K] V[j,K]); L = E[I,J] E[I,J] + 0.1 (U[I,K] U[I,K] + V[J,K] V[J,K])"
 APART = "L = (x[I] - a[I]) (x[I] - a[I]) + exp(y[J]) 1[J]"
+IN_ROWS = "z[b,a] = X[b,a,I] w[I,b] + c[b]; L = softplus(z[B,A]) 1[B] 1[A] + w[I,B] w[I,B] + c[B] c[B]"
+THREE = "L = A[J,K] u[I,J] v[K,I] + B[J,K] v[J,I] w[I,K] + u[I,J] u[I,J] + v[J,I] v[J,I] + w[I,K] w[I,K]"
 
 
 @pytest.mark.parametrize(
@@ -267,6 +269,8 @@ APART = "L = (x[I] - a[I]) (x[I] - a[I]) + exp(y[J]) 1[J]"
         (BOTH, ["U", "V"], {"M": (7, 5), "T": (7, 5), "U": (7, 3), "V": (5, 3)}),
         (APART, ["x", "y"], {"x": 3, "a": 3, "y": 5}),
         (LOGISTIC, ["w"], {"X": (30, 5), "w": 5, "y": 30}),
+        (IN_ROWS, ["w", "c"], {"X": (5, 7, 3), "w": (3, 5), "c": 5}),
+        (THREE, ["u", "v", "w"], {"A": (3, 3), "B": (3, 5), "u": (7, 3), "v": (3, 7), "w": (7, 5)}),
     ],
 )
 @pytest.mark.parametrize("definite", [False, True])
@@ -412,3 +416,17 @@ def test_into_is_refused(wrt: Any) -> None:
     for outs in (np.empty((3, 3)), {"x": {"x": np.empty((3, 3))}}, [np.empty(3), np.empty(())]):
         with pytest.raises(es.EinstanShapeError, match="Structured results are not written into arrays"):
             k.into(outs, x=np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes", "shared"),
+    [
+        (IN_ROWS, {"X": (5, 7, 3), "w": (3, 5), "c": 5}, {"w": (1,), "c": (0,)}),
+        (THREE, {"A": (3, 3), "B": (3, 5), "u": (7, 3), "v": (3, 7), "w": (7, 5)}, {"u": (0,), "v": (1,), "w": (0,)}),
+        (LOGISTIC, {"X": (30, 5), "w": 5, "y": 30}, {"w": ()}),
+    ],
+)
+def test_names_that_share_an_axis(text: str, sizes: dict[str, Any], shared: dict[str, tuple[int, ...]]) -> None:
+    names = list(shared)
+    H = joined(es.parse(text).hessian("L", wrt=names).compile(structured=True)(arrays(sizes)), names)
+    assert {name: layout.batch for name, layout in H.layouts().items()} == shared

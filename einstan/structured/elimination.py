@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -24,11 +23,13 @@ from ..memory import most_bytes
 from ..show.amounts import amount
 from . import systems
 from .contracted import Array, Sum, aligned, multiplied, of_term, product
-from .forms import ArrayShape, Form, Labels, Sides, Term, low_rank, sides
+from .forms import Form, Labels, Sides, Term, low_rank, sides
+from .layout import Layout, along
 from .spectral import solved, spectral
 from .systems import NotPositiveDefinite, Singular
 
 REFINED: Final = 3  # corrections of a solution by its residual
+LITTLE: Final = 1 << 24  # bytes that are there
 ROUNDING: Final = 1e3  # rounding errors of the terms that a residual may consist of
 
 
@@ -49,7 +50,7 @@ class System:
             ends = range(g.ndim - len(idle), g.ndim)
             inner = System(self.form.without(self.form.idle), self.blocks, self.shift, self.definite)
             return np.moveaxis(inner.solve(np.moveaxis(g, idle, ends)), ends, idle)
-        if not self.free:
+        if not self.layout.free:
             d = self.written(g.dtype) + g.dtype.type(self.shift)
             return systems.divided(g, d.reshape(d.shape + (1,) * (g.ndim - d.ndim)), self.definite)
         return self.by_blocks(g)
@@ -62,7 +63,7 @@ class System:
         low, rest = found
         if not rest and not self.shift:
             rank = sum([s.rank for s in map(self.sides, low)])
-            raise self.refused(f"its rank is {rank} at most, and it has {prod(self.size(self.free))} rows")
+            raise self.refused(f"its rank is {rank} at most, and it has {self.layout.n} rows")
         try:
             return Update(self, low, rest).solve(g)
         except Decided:
@@ -74,7 +75,7 @@ class System:
 
     def by_eigenvalues(self, g: Array) -> Array:
         """The solution where that is a sum of Kronecker products of the same symmetric matrices, else over blocks."""
-        found = spectral(self.form) if not self.batch else None
+        found = spectral(self.form) if not self.layout.batch else None
         x = None
         if found is not None:
             right = g.reshape(*self.form.rows, -1)
@@ -87,15 +88,8 @@ class System:
     # ------------------------------------------------------------ blocks written out
 
     @cached_property
-    def batch(self) -> list[int]:
-        return sorted(self.form.common)
-
-    @cached_property
-    def free(self) -> list[int]:
-        return [n for n in range(len(self.form.rows)) if n not in self.form.common]
-
-    def size(self, axes: Sequence[int]) -> ArrayShape:
-        return tuple([self.form.rows[n] for n in axes])
+    def layout(self) -> Layout:
+        return Layout(self.form.rows, tuple(sorted(self.form.common)))
 
     def sides(self, term: Term) -> Sides:
         found = sides(self.form, term, self.form.common)
@@ -104,19 +98,21 @@ class System:
 
     def written(self, dtype: np.dtype[Any]) -> Array:
         """The blocks: the common axes, then those of the rows, then those of the columns."""
-        total = Sum(np.empty(self.size(self.batch) + 2 * self.size(self.free), dtype))
+        batch, free = self.layout.batch, self.layout.free
+        total = Sum(np.empty(self.layout.size((*batch, *free, *free)), dtype))
         for term in self.form.terms:
-            target = along(term.rows, self.batch) + along(term.rows, self.free) + along(term.columns, self.free)
+            target = along(term.rows, (*batch, *free)) + along(term.columns, free)
             total.add(*of_term(term, self.blocks), target)
         return total.finished()
 
     def bytes(self, g: Array) -> int:
         """What the blocks take."""
-        return prod(self.size(self.batch)) * prod(self.size(self.free)) ** 2 * g.itemsize
+        return self.layout.t * self.layout.n**2 * g.itemsize
 
     def fits(self, g: Array) -> bool:
-        most = most_bytes(None)
-        return most is None or self.bytes(g) <= most
+        """Whether there is room for the blocks; little is not asked for."""
+        needed = self.bytes(g)
+        return needed < LITTLE or needed <= (most_bytes(None) or needed)
 
     def dense(self, g: Array) -> Array:
         """The solution over blocks that are written out."""
@@ -125,27 +121,10 @@ class System:
                 f"Its blocks written out take {amount(self.bytes(g), 'B')}, more than there is.",
                 "Use matvec in an iterative method.",
             )
-        t, n = prod(self.size(self.batch)), prod(self.size(self.free))
-        a = self.written(g.dtype).reshape(t, n, n)
+        a = self.written(g.dtype).reshape(self.layout.t, self.layout.n, self.layout.n)
         np.einsum("tii->ti", a)[...] += a.dtype.type(self.shift)
         solve = systems.solved_definite if self.definite else systems.solved
-        return self.unrolled(solve(a, self.rolled(g)), g)
-
-    def rolled(self, g: Array) -> Array:
-        """g[t,n,m]"""
-        order = [*self.batch, *self.free, *range(len(self.form.rows), g.ndim)]
-        t, n = prod(self.size(self.batch)), prod(self.size(self.free))
-        return g.transpose(order).reshape(t, n, prod(g.shape[len(self.form.rows) :]))
-
-    def unrolled(self, x: Array, like: Array) -> Array:
-        """The array whose `rolled` is x."""
-        order = [*self.batch, *self.free, *range(len(self.form.rows), like.ndim)]
-        shaped = x.reshape([like.shape[axis] for axis in order])
-        return shaped.transpose(np.argsort(order))
-
-
-def along(labels: Labels, axes: Sequence[int]) -> Labels:
-    return tuple([labels[n] for n in axes])
+        return self.layout.unrolled(solve(a, self.layout.rolled(g)), g.shape[len(self.form.rows) :])
 
 
 # ---------------------------------------------------------------- low rank
@@ -166,7 +145,7 @@ class Update:
     def solve(self, g: Array) -> Array:
         """x = S⁻¹ g - S⁻¹ B (Σ + C S⁻¹ B)⁻¹ C S⁻¹ g, corrected by its residual. Raises Singular where that is not
         accurate."""
-        system = self.system
+        system, layout = self.system, self.system.layout
         right_sides = g.reshape(*system.form.rows, -1)
         m = right_sides.shape[-1]
         parts = [Part.of(system, term, g.dtype) for term in self.low]
@@ -175,15 +154,15 @@ class Update:
         left, right = (np.concatenate([part[k] for part in parts], axis=-1) for k in (0, 1))
         signs = np.concatenate([part.signs for part in parts], axis=-1)
         both = self.of_rest(np.concatenate([right_sides, left], axis=-1), signs)
-        grown, c = system.rolled(both[..., m:]), system.rolled(right).swapaxes(-1, -2)
+        grown, c = layout.rolled(both[..., m:]), layout.rolled(right).swapaxes(-1, -2)
         small = c @ grown
         np.einsum("trr->tr", small)[...] += signs
         if system.definite:
             check_inertia(small, signs)
 
         def updated(y: Array) -> Array:
-            rolled = system.rolled(y)
-            return system.unrolled(rolled - grown @ systems.solved(small, c @ rolled), y)
+            rolled = layout.rolled(y)
+            return layout.unrolled(rolled - grown @ systems.solved(small, c @ rolled), y.shape[-1:])
 
         x = updated(both[..., :m])
         for _ in range(REFINED):
@@ -229,7 +208,7 @@ class Part(NamedTuple):
     def of(system: System, term: Term, dtype: np.dtype[Any]) -> Part:
         s = system.sides(term)
         sizes = system.form.sizes(term)
-        t = prod(system.size(system.batch))
+        batch = system.layout.batch
 
         def table(places: Sequence[int], labels: Labels) -> Array:
             """The product of some blocks, an axis for each label; the link is the last."""
@@ -243,14 +222,13 @@ class Part(NamedTuple):
             return wide.reshape(shape).astype(dtype, copy=False)
 
         if not s.symmetric or dtype.kind == "c":
-            signs = np.ones((t, s.rank), dtype)
+            signs = np.ones((system.layout.t, s.rank), dtype)
             return Part(table(s.left, term.rows), table(s.middle + s.right, term.columns), signs, False)
-        weights = table(s.middle, along(term.rows, system.batch))
+        weights = table(s.middle, along(term.rows, batch))
         weight = np.sqrt(np.abs(weights))
-        order = [n if n in system.batch else None for n in range(len(term.rows))]
-        index = tuple([slice(None) if n is not None else None for n in order])
-        left = table(s.left, term.rows) * weight[(*index, slice(None))]
-        return Part(left, left, np.where(weights < 0, -1, 1).astype(dtype).reshape(t, s.rank), True)
+        index = [slice(None) if n in batch else None for n in range(len(term.rows))]
+        left = table(s.left, term.rows) * weight[(*index, ...)]
+        return Part(left, left, np.where(weights < 0, -1, 1).astype(dtype).reshape(-1, s.rank), True)
 
 
 def check_inertia(small: Array, signs: Array) -> None:

@@ -42,10 +42,12 @@ class Term:
     @cached_property
     def tied(self) -> frozenset[int]:
         """The axes n on which row n and column n are the same label, which is on no other axis."""
-        seen = Counter(self.rows + self.columns)
-        return frozenset(
-            n for n, (a, b) in enumerate(zip(self.rows, self.columns, strict=False)) if a == b and seen[a] == 2
-        )
+        return frozenset(n for n in range(min(len(self.rows), len(self.columns))) if self.ties(n, n))
+
+    def ties(self, n: int, m: int) -> bool:
+        """Whether row axis n and column axis m are the same label, which is on no other axis."""
+        label = self.rows[n]
+        return label == self.columns[m] and self.rows.count(label) == self.columns.count(label) == 1
 
     @property
     def deltas(self) -> frozenset[int]:
