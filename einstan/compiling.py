@@ -11,6 +11,7 @@ from .arrays import NOMINAL_SIZE, check_sizes
 from .bind import bindings_of, callables_of, sizes_of_results
 from .collector import paused
 from .dims import Dim, Env, single_symbol
+from .halves import halved
 from .ir import Add, Call, Input, Node, Shape, toposort
 from .kernel import Kernel, Spec, Wanted
 from .memory import read_bytes
@@ -97,7 +98,9 @@ def kernel_of(
 
     def build(env: Env, order: Order) -> Wanted:
         roots = graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
-        return structured(roots, signature.matrices, pack, env) if options.structured else arrays(roots, pack)
+        if options.structured:
+            return structured(roots, signature.matrices, pack, env)
+        return arrays(roots if options.strict else halved(roots, Guessed(env)), pack)
 
     read = read_inputs(plain, signature.shapes)
     spec = Spec(

@@ -17,6 +17,8 @@ from einstan.definite import semidefinite
 from einstan.dims import Dim
 from einstan.intervals import RULES, Interval, intervals
 from einstan.ir import Node, add, call, einsum, input_, scale, times
+from einstan.plan import plan
+from einstan.plan.regions import Cores, Mode
 from einstan.prims.reduce import REDUCE
 from einstan.prims.scalar import EXP, POW, SCALAR, SIGMOID, TANH, one_minus, plus, power
 from einstan.prims.stable import STABLE
@@ -401,3 +403,112 @@ def test_show_says_nothing_of_what_is_not_proved(capsys: pytest.CaptureFixture[s
 def test_what_has_no_convexity(of: str, wrt: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         es.parse("Y[i] = exp(x[i]); L = Y[I] Y[I]").convexity(of, wrt=wrt)
+
+
+# ---------------------------------------------------------------- half the flops
+
+A_SIZE, I_SIZE = 600, 70
+Z = "z[a] = X[a,I] w[I]\n"
+HALVED = {  # text, what is computed, derivatives by
+    "logistic": (Z + "L = softplus(z[A]) 1[A]", ("w", "w")),
+    "minus logistic": (Z + "L = - softplus(z[A]) 1[A]", ("w", "w")),
+    "Poisson": (Z + "L = exp(z[A]) 1[A]", ("w", "w")),
+    "even powers": (Z + "L = z[A]^6 1[A]", ("w", "w")),
+    "a value": ("L[i,j] = X[A,i] X[A,j] exp(X[A,M] w[M])", ()),
+    "two weights": ("L[i,j] = X[A,i] X[A,j] s[A]^2 exp(w[M] X[A,M])", ()),
+    "a weight that sums": ("d[a] = exp(X[a,M]) 1[M]; L[i,j] = X[A,i] X[A,j] d[A]", ()),
+    "no weight": ("L[i,j] = X[A,i] X[A,j]", ()),
+}
+FULL = {
+    "a weight of any sign": ("L[i,j] = X[A,i] X[A,j] s[A]", ()),
+    "another factor": ("L[i,j] = X[A,i] Y[A,j] exp(s[A])", ()),
+    "block by block": ("L[i,j,k] = X[A,i] X[A,j] Y[A,k]^2", ()),
+}
+
+
+def symmetric_products(k: Any) -> list[Any]:
+    """The products that numpy halves: a matrix and its transpose, in one place in memory."""
+    return [s for s in k.steps if s.op == "dot" and s.arrays[0].storage is s.arrays[1].storage and s.out.shape]
+
+
+def made(text: str, wrt: tuple[str, ...], **options: Any) -> Any:
+    p = es.parse(text)
+    return p.hessian("L", wrt=wrt[0]).compile(**options) if wrt else p.compile("L", **options)
+
+
+def half_data(dtype: Any = float) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    shapes = {"X": (A_SIZE, I_SIZE), "Y": (A_SIZE, I_SIZE), "s": (A_SIZE,), "w": (I_SIZE,)}
+    return {name: (rng.standard_normal(shape) / 4).astype(dtype) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("name", HALVED)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_symmetric_products_cost_half(name: str, dtype: Any) -> None:
+    arrays = half_data(dtype)
+    k, plain = made(*HALVED[name]), made(*HALVED[name], strict=True)
+    got, want = k(**given(k, arrays)), plain(**given(plain, half_data()))
+    (step,) = symmetric_products(k)
+    assert step.flops == I_SIZE * (I_SIZE + 1) * A_SIZE
+    assert k.cost.flops == sum(s.flops for s in k.steps)
+    assert got.dtype == dtype
+    assert (got == got.T).all()
+    assert np.abs(got - want).max() < (1e-13 if dtype == np.float64 else 2e-5) * np.abs(want).max()
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_products_that_stay(name: str) -> None:
+    k = made(*FULL[name])
+    k(**given(k, half_data()))
+    assert not symmetric_products(k)
+
+
+def test_strict_keeps_the_plain_product() -> None:
+    k = made(*HALVED["logistic"], strict=True)
+    k(**given(k, half_data()))
+    assert not symmetric_products(k)
+    assert "abs" not in [s.op for s in k.steps]
+
+
+def test_small_products_stay() -> None:
+    k = made(*HALVED["logistic"])
+    k(**given(k, {"X": np.ones((A_SIZE, 10)), "w": np.ones(10)}))
+    assert not symmetric_products(k)
+
+
+@pytest.mark.parametrize("weight", ["n[A]^2", "n[A]^2 n[A]^4", "d[A]"])
+def test_whole_numbers_stay_exact(weight: str) -> None:
+    rng = np.random.default_rng(0)
+    x, n = rng.integers(-50, 50, (A_SIZE, I_SIZE)), rng.integers(-9, 9, A_SIZE)
+    got = es.parse(f"d[a] = n[a] n[a]; L[i,j] = X[A,i] X[A,j] {weight}").compile("L")(X=x, n=n)
+    assert got.dtype == np.int64
+    assert (got == (x * n[:, None] ** (6 if "^4" in weight else 2)).T @ x).all()
+
+
+def test_weights_at_the_ends_of_floats() -> None:
+    """Weights that are 0, denormal, or lost by rounding; entries that are nan where the plain product has nan."""
+    arrays = half_data()
+    arrays["X"][:, 0] = 0
+    arrays["w"][0] = 1.0
+    arrays["X"][:4, 0] = [800.0, -800.0, 708.0, -36.0]
+    k, plain = (made(*HALVED["logistic"], strict=strict) for strict in (False, True))
+    got, want = (q(**given(q, arrays)) for q in (k, plain))
+    assert np.isfinite(got).all()
+    assert np.abs(got - want).max() < 1e-13 * np.abs(want).max()
+    arrays["X"][5, 1] = np.nan
+    got, want = (q(**given(q, arrays)) for q in (k, plain))
+    assert (np.isnan(got) == np.isnan(want)).all()
+    arrays["X"][5, 1] = np.inf
+    assert not np.isfinite(k(**given(k, arrays))[1, 1])
+
+
+@pytest.mark.parametrize("a", [600, 60_000])
+def test_blocks_keep_half_products_square(a: int) -> None:
+    """Blocks of what is summed are matrices times their own transposes, blocks of rows are not."""
+    x = EXP(input_("X", (Dim.symbol("a"), Dim.symbol("i"))))
+    h = einsum([x, x], ["ai", "aj"], "ij")
+    found = plan([h], {"a": a, "i": I_SIZE}, {"X": np.dtype(float)}, cores=Cores(4))
+    (product,) = [n for n, s in enumerate(found.steps) if s.op == "dot"]
+    assert found.steps[product].flops == I_SIZE * (I_SIZE + 1) * a
+    modes = [r.modes[product - r.first] for r in found.regions if r.first <= product < r.last]
+    assert all(mode == Mode((1, 0), None) for mode in modes)

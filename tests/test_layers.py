@@ -72,7 +72,7 @@ FLOORS = [
         "contractions.numpy_paths",
         "contractions.opt_einsum_paths",
     ],
-    ["show.products", "facts"],
+    ["show.products", "show.common", "facts", "halves"],
     ["stabilise.*", "lower", "show.assignments", "show.exponents", "show.formula", "plan.*"],
     ["blockwise"],
     ["claims", "request", "emit", "arrays", "placing", "functions", "show.numpy_module", "show.program_graph"],

@@ -26,6 +26,18 @@ def layout(v: Value) -> list[int]:
     return strides
 
 
+def is_mirrored(op: str, a: Value, b: Value) -> bool:
+    """Whether a product is that of a matrix and its own transpose, of which np.dot computes one half and copies it."""
+    (x, turned), (y, other) = untransposed(a), untransposed(b)
+    known = x is y and turned != other and x.contiguous and x.dtype.kind in "fc"
+    return known and op == "dot" and len(x.shape) == 2 and min(x.shape) > 1
+
+
+def untransposed(v: Value) -> tuple[Value, bool]:
+    """The value, or what it is the transpose of."""
+    return (v.shows[0], True) if v.shows is not None and v.shows[1:] == ("transpose", (1, 0)) else (v, False)
+
+
 def in_order(shape: Sequence[int]) -> list[int]:
     """Of an array in C order."""
     strides, size = [], 1

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ..backends.numpy import COMPARISONS, MATRICES, OPS, PRIMITIVES, REDUCTIONS
 from .build import Builder
+from .layout import is_mirrored
 from .tiles import tiles
 from .values import VIEWS, Arg, Step, Value
 
@@ -119,6 +120,9 @@ def entrywise(step: Step) -> Iterator[Mode]:
 def product(step: Step) -> Iterator[Mode]:
     """By the batch; of matrices and vectors by rows, by columns, and as terms of the sum."""
     left, right = step.arrays
+    if is_mirrored(step.op, left, right):  # its rows alone would be a full product
+        yield Mode((1, 0), None)
+        return
     m, n, rank = len(left.shape), len(right.shape), len(step.out.shape)
     if max(m, n) > 2:
         yield from list(entrywise(step))[: rank - 2]

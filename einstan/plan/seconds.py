@@ -20,7 +20,7 @@ from ..backends.numpy import MATRICES
 from ..machine.kept import this_machine
 from ..machine.rates import ALIAS, Rates
 from .dtypes import DOUBLE, HALF
-from .layout import Strides, layout
+from .layout import Strides, is_mirrored, layout
 from .values import Plan, Step, Value
 
 ENTRY: Final = 6  # entering a kernel takes as long as so many additions of two numbers
@@ -158,6 +158,10 @@ def product(step: Step, rates: Rates) -> float:
     if m == 1 or n == 1:
         return call + step.bytes / rates.at("read", step.bytes)
     flops = 2 * m * k * n
+    if is_mirrored(step.op, a, b):
+        mirrored = m * (m - 1) // 2 * rates.numbers["scattered"]
+        flops = m * (m + 1) * k
+        return call + mirrored + flops / rates.at("product", flops) + step.bytes / rates.at("moved", SINCE * step.bytes)
     return call + number * flops / rates.at("product", flops) + step.bytes / rates.at("moved", SINCE * step.bytes)
 
 
