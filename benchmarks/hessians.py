@@ -210,10 +210,12 @@ CASES = (
 
 
 def einstan(model: Problem, a: Arrays, **options: Any) -> Call:
+    """A kernel, given what it reads."""
     import einstan as es
 
     kernel = es.parse(model.text).hessian("L", wrt=model.wrt).compile(**options)
-    return lambda: kernel(**a)
+    own = {name: a[name] for name in kernel.inputs}
+    return lambda: kernel(**own)
 
 
 def jax_hessian(model: Problem, a: Arrays) -> Call:

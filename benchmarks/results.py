@@ -29,7 +29,7 @@ RUNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("--dtype", "float64"),
         "Hessians in one call: *einstan* writes the dense array, *einstan-structured* gives its blocks and what they "
         "are blocks of, *jax* is jax.jit of jax.hessian, *torch* torch.func.hessian. All are equal to jax's to 1e-9 of "
-        "the largest entry. *first* is the time to the first Hessian: parse, derive, compile and call, or trace, compile "
+        "the largest entry. *first* is the time to the first one: parse, derive, compile and call, or trace, compile "
         "and call. Who would need an array of more than 1 GiB is not asked.",
     ),
     (
