@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..arrays import Array
+from .flat import length
 from .line_search import Direction, Found, Point, is_rounding, search
 from .results import Progress, Record
 from .spectrum import NotFinite
@@ -109,7 +110,7 @@ class Descent:
 
     def note(self, before: Array, after: Array) -> None:
         """Count steps that lead outward and do not shrink: so x walks to a minimum at infinity."""
-        went = float(np.linalg.norm(after - before))
-        outward = float(np.linalg.norm(after) - np.linalg.norm(before)) > went / 2
+        went = length(after - before)
+        outward = length(after) - length(before) > went / 2
         self.outward = self.outward + 1 if outward and went > STEADY * self.last else 0
         self.last = went

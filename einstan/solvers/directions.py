@@ -13,6 +13,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..structured import NotPositiveDefinite, Singular
+from .flat import length
 from .line_search import Direction, Point
 from .spectrum import NotFinite, extremes, norm
 
@@ -55,7 +56,7 @@ def turned(h: Curvature, g: Array, scale: float) -> Direction:
     for shift in (max(FIRST * scale, -2 * low) * 2**n for n in range(30)):
         step = solution(h, g, shift, scale)
         if step is not None:
-            along = max(0.0, float(np.linalg.norm(step)) - abs(float(v @ step)))
+            along = max(0.0, length(step) - abs(float(v @ step)))
             step = step + np.copysign(along, v @ g) * v if low < 0 else step
             return Direction(-step, -float(g @ step), shift)
     raise NotFinite
@@ -72,8 +73,8 @@ def solution(h: Curvature, g: Array, shift: float, scale: float) -> Array | None
 
 def trusted(step: Array, g: Array, scale: float) -> bool:
     """Whether the product of the matrix and the step is g, but for rounding."""
-    size, eps = float(np.linalg.norm(step)), float(np.finfo(g.dtype).eps)
-    return np.isfinite(size) and eps * scale * size <= TRUST * float(np.linalg.norm(g))
+    size, eps = length(step), float(np.finfo(g.dtype).eps)
+    return np.isfinite(size) and eps * scale * size <= TRUST * length(g)
 
 
 # ---------------------------------------------------------------- products with it alone
@@ -121,7 +122,7 @@ def solving(jacobian: Callable[[Array], Array]) -> Callable[[Point], Direction]:
 
     def direction(point: Point) -> Direction:
         j, f = jacobian(point.x), point.vector
-        scale = float(np.linalg.norm(j))
+        scale = length(j)
         if not np.isfinite(scale):
             raise NotFinite
         step, shift = straight(j, f, scale) or damped(j, f, scale or 1.0)

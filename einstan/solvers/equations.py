@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import EinstanDerivativeError, EinstanShapeError
 from ..kernel import Kernel
-from .flat import Flat
+from .flat import Flat, length
 from .given import Given
 from .line_search import Point
 
@@ -59,7 +59,7 @@ class Equations:
     def at(self, x: Array) -> Point:
         self.nfev += 1
         f = self.outputs.vector(self.found(x))
-        norm = float(np.linalg.norm(f))
+        norm = length(f)
         return Point(x, norm**2 / 2, f, norm)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""flat: arrays by name as one vector, and back."""
+"""flat: arrays by name as one vector, and back; its length."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ class Flat:
         """Where the entries of each name lie."""
         ends = np.cumsum([0, *map(prod, self.shapes.values())]).tolist()
         yield from zip(self.shapes, (slice(*pair) for pair in pairwise(ends)), strict=True)
+
+
+def length(x: Array) -> float:
+    """The Euclidean norm of all entries, where their squares overflow too."""
+    most = float(np.abs(x).max(initial=0.0))
+    return most * float(np.linalg.norm(x / x.dtype.type(most))) if 0 < most < np.inf else most

@@ -19,7 +19,7 @@ from ..structured import Structured
 from ..structured.elimination import System
 from ..structured.forms import low_rank
 from ..structured.joined import Joined, joined
-from .flat import Flat
+from .flat import Flat, length
 from .given import Given, fresh_inputs
 from .line_search import Point
 
@@ -46,7 +46,7 @@ class Objective:
         if value.dtype.kind == "c":
             raise EinstanDerivativeError(f"{self.of} is complex, and has no minimum.", "Minimise a real number.")
         g = self.flat.vector(slopes)
-        return Point(x, float(value), g, float(np.linalg.norm(g)))
+        return Point(x, float(value), g, length(g))
 
     # ------------------------------------------------------------ the Hessian
 
@@ -67,6 +67,7 @@ class Objective:
         """By its structure; that of the last x is kept."""
         if self.last is None or self.last[0] is not x:
             self.nhev += 1
+            self.last = None  # one at a time in memory
             self.last = x, joined(self.curvatures(self.given.arguments(self.curvatures, x)), self.names)
         return self.last[1]
 

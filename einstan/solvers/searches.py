@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from ..arrays import Array
 from ..errors import EinstanError
 from ..memory import read_bytes
@@ -15,7 +17,7 @@ from ..structured.joined import Joined
 from .descent import Descent, End, Status
 from .directions import factorised, solving, truncated
 from .equations import Equations
-from .flat import Flat
+from .flat import Flat, length
 from .given import beside, given, names_of, starts
 from .objective import Objective
 from .results import Progress, Result, named, printed
@@ -77,7 +79,8 @@ def minimum(program: Program, of: str, wrt: Any, start: Any, data: Any, settings
         progress=settings.report,
         escape=lambda point: escape(objective.at, partial(product, point.x), point),
     )
-    end = descent.run(first)
+    with np.errstate(all="ignore"):
+        end = descent.run(first)
     by = f" Conjugate gradients were used: {unfit}." if unfit else ""
     return Result(
         x=named(arrays.flat, end.point.x, one),
@@ -124,7 +127,8 @@ def zero(program: Program, of: Any, wrt: Any, start: Any, data: Any, settings: S
         progress=settings.report,
         escape=lambda point: None,
     )
-    end = descent.run(first)
+    with np.errstate(all="ignore"):
+        end = descent.run(first)
     title = ", ".join(ofs)
     return Result(
         x=named(arrays.flat, end.point.x, one),
@@ -157,5 +161,5 @@ def told(end: End, descent: Descent, of: str, norm: str, names: Sequence[str]) -
     """Why the search ended, in a sentence or two."""
     return MESSAGES[end.status].format(
         of=of, norm=norm, found=end.point.norm, tolerance=descent.tolerance, steps=end.steps,
-        names=", ".join(names), far=float((end.point.x**2).sum() ** 0.5),
+        names=", ".join(names), far=length(end.point.x),
     )  # fmt: skip
