@@ -7,7 +7,7 @@ What several lines share, and what has no spelling of its own, gets a short name
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -33,12 +33,15 @@ from .ir import (
 )
 from .lower import derivative_name
 from .prims.opaque import OPAQUE, sees_axes
-from .prims.scalar import POW, power
+from .prims.reduce import REDUCE, SOFTMAX
+from .prims.scalar import COMPARISONS, POW, POWER, SCALAR, SIGMOID, WHERE, power
 from .prims.shape import PART
 from .rules import LAWS, simplify
 from .show.formula import hides, indistinct
 from .show.products import orientation
 
+SHARES = (SIGMOID, SOFTMAX)  # their names begin with p
+NAMED = {**SCALAR, **REDUCE}.keys() - {POW.name, POWER.name, WHERE.name, *COMPARISONS}
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
 
 
@@ -269,8 +272,20 @@ def reachable(of: str, wrt: Sequence[str], lines: Mapping[str, Node]) -> set[str
     return found
 
 
-def name_shared(nodes: list[Node], taken: set[str]) -> tuple[list[tuple[Node, Line]], list[Node]]:
-    """Short names for large parts that stand in two places, and for parts of unnamed expressions."""
+def is_large(node: Node, weight: int) -> bool:
+    """Whether a part that stands in two places is worth a name; `weight` is the number of leaves in it."""
+    return weight >= 3 and worth_a_name(node) and not (isinstance(node, Call) and node.prim is POW)
+
+
+def or_function(node: Node, weight: int) -> bool:
+    """The same, or a function: of second order softmax(Z[b,c]) would stand at every place of p[b,c]."""
+    return is_large(node, weight) or (isinstance(node, Call) and node.prim.name in NAMED)
+
+
+def name_shared(
+    nodes: Sequence[Node], taken: set[str], worth: Callable[[Node, int], bool] = is_large
+) -> tuple[list[tuple[Node, Line]], list[Node]]:
+    """Short names for parts worth one that stand in two places, and for parts of unnamed expressions."""
     count = uses(nodes)
     weight: dict[Node, int] = {}
     order = toposort(nodes)
@@ -280,9 +295,10 @@ def name_shared(nodes: list[Node], taken: set[str]) -> tuple[list[tuple[Node, Li
     helpers: list[tuple[Node, Line]] = []
     for n in order:
         weight[n] = max(1, sum(weight[o] for o in n.operands)) if n not in table else 1
-        shared = count[n] > 1 and weight[n] >= 3 and worth_a_name(n) and not (isinstance(n, Call) and n.prim is POW)
-        if shared or n in unspelled:
-            name = next(free)
+        if (count[n] > 1 and worth(n, weight[n])) or n in unspelled:
+            first = "p" if isinstance(n, Call) and n.prim in SHARES else None
+            name = first if first and first not in taken else next(free)
+            taken = {*taken, name}
             leaf = name_(name, n.shape)
             sign = orientation(n)
             helpers.append((leaf, Line(name, scale(sign, substitute([n], table)[0]), None)))

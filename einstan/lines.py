@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from . import claims
-from .ir import Node, input_, name_, substitute, toposort
+from .ir import Call, Node, input_, name_, scale, split, substitute, toposort
+from .prims.scalar import SIGMOID, one_minus
 from .request import Definitions, Graph, Laws, Term
 from .rewrite import normalise
 from .rules import LAWS, simplify
+from .show.common import with_common_factors
 from .show.formula import Vocabulary, Writer, formula, fresh, sized_formula
 from .stabilise import STABLE
 from .stabilise.logarithms import log_of_cosh
@@ -77,7 +79,8 @@ def closed_lines(
     for name, like in extra.items():
         letters[name] = letters[like]
         words.hints[input_(name, program.leaves[like].shape)] = letters[like]
-    helpers, nodes = claims.name_shared(substitute(nodes, called), {*program.leaves, *extra, *words.words})
+    nodes = with_common_factors(simplify(substitute(complemented(nodes, called), called)))
+    helpers, nodes = claims.name_shared(nodes, {*program.leaves, *extra, *words.words}, claims.or_function)
     written: list[ast.Statement] = []
     heads = iter(wanted)
     for line in claims.interleave(helpers, [claims.Line("", node, "") for node in nodes]):
@@ -87,6 +90,13 @@ def closed_lines(
             left, free = directional(letters, next(heads), words.fixed)
             written.append(ast.Claim((left, formula(line.node, free, words))))
     return written
+
+
+def complemented(nodes: Sequence[Node], called: Mapping[Node, Node]) -> list[Node]:
+    """sigmoid(-x) as 1 - sigmoid(x), where that stands there too or has a name."""
+    known = {n for n in (*toposort(nodes), *called) if isinstance(n, Call) and n.prim is SIGMOID}
+    other = {y: SIGMOID(scale(-1, y.operands[0])) for y in known if split(y.operands[0])[0].rational < 0}
+    return substitute(nodes, {y: one_minus(x) for y, x in other.items() if x in known})
 
 
 def short_name(line: claims.Line, letters: dict[str, tuple[str, ...]], words: Vocabulary) -> ast.Definition:

@@ -304,7 +304,7 @@ def entries(model: Model) -> int:
 
 
 SMALL = [m for m in MODELS if entries(m) <= 3_000 and len(m.wrt) <= 4]
-LARGE = [m for m in MODELS if m not in SMALL and entries(m) <= 1_500_000]
+LARGE = [m for m in MODELS if m not in SMALL and entries(m) <= 1_500_000 and len(m.text) < 5_000]
 
 
 def hessians(model: Model) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]:

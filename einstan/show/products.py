@@ -117,6 +117,16 @@ def spread_squares(factors: list[Factor], capitals: list[str]) -> list[Factor]:
     return written
 
 
+def symmetric(factors: list[Factor], letters: tuple[str, ...]) -> list[Factor]:
+    """x[A,i] x[A,j] p[A] as x[A,i] p[A] x[A,j]: a factor that stands there with another free letter goes to the end."""
+    shown = [set(f.letters) & set(letters) if f.q == 1 else set[str]() for f in factors]
+    for n, f in enumerate(factors):
+        for g, own in zip(factors[:n], shown, strict=False):
+            if g.node is f.node and own and shown[n] and set(f.letters) & set(g.letters) - set(letters):
+                return [*factors[:n], *factors[n + 1 :], f]
+    return factors
+
+
 def places(factors: list[Factor], letter: str) -> int:
     return sum(f.letters.count(letter) if isinstance(f.node, Input | Name) else letter in f.letters for f in factors)
 
