@@ -33,6 +33,7 @@ from .products import (
     is_sum,
     reading_order,
     spread_squares,
+    symmetric,
     term_order,
     turn,
 )
@@ -156,6 +157,7 @@ class Writer:
         rename = {x: x if x in lower else x.capitalize() for x in summed.values()}
         factors = [Factor(f.node, tuple(rename.get(x, x) for x in f.letters), f.q) for f in factors]
         factors.sort(key=lambda f: self.factor_order(f, letters))
+        factors = symmetric(factors, letters)
         capitals = [x for x in rename.values() if x not in lower]
         factors = spread_squares(factors, capitals)
         inner = scope | set(rename.values())
