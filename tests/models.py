@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -679,6 +680,67 @@ SEED_LINEAR = Model(
     loss=lambda xp, a: squares(xp, a["X"] @ a["W"] - a["T"]) / 2,
 )
 
+# ---------------------------------------------------------------- functions of matrices
+
+
+def covariance(xp: Any, a: Arrays) -> Any:
+    apart = a["x"][:, None] - a["x"]
+    near = xp.exp(-xp.sum(apart * apart, -1) / (2 * a["l"] ** 2))
+    return a["s"] ** 2 * near + a["noise"] ** 2 * xp.eye(len(a["y"]))
+
+
+def likelihood(xp: Any, a: Arrays) -> Any:
+    """Minus the logarithm of the density of y."""
+    k = covariance(xp, a)
+    return (a["y"] @ xp.linalg.solve(k, a["y"]) + xp.linalg.slogdet(k)[1] + len(a["y"]) * np.log(2 * np.pi)) / 2
+
+
+PROCESS_DATA = with_arrays(
+    normal(x=(11, 3), y=(11,)),
+    **{name: lambda rng, at=at: np.array(at + rng.random()) for name, at in (("s", 1.0), ("l", 0.7), ("noise", 0.3))},
+)
+GAUSSIAN_PROCESS = Model(
+    name="gaussian-process",
+    text=(Path(__file__).parent.parent / "examples" / "gaussian_process.ein").read_text("utf-8"),
+    of="L",
+    wrt=("s", "l", "noise", "x", "y"),
+    data=PROCESS_DATA,
+    loss=likelihood,
+)
+GAUSSIAN_CHOLESKY = Model(
+    name="gaussian-process-cholesky",
+    text="""
+        K[i,j] = s^2 exp(-sum[k]((x[i,k] - x[j,k])^2) / (2 l^2)) + noise^2 delta[i,j]
+        C[i,j] = cholesky[i,j](K[i,j])
+        z[j] = solve[i,j](C[i,j], y[i])
+        L = z[I] z[I] / 2 + sum[i](log(C[i,i])) + |y| log(2 pi) / 2
+    """,
+    of="L",
+    wrt=("s", "l", "noise", "x", "y"),
+    data=PROCESS_DATA,
+    loss=likelihood,
+)
+GAUSSIANS = Model(
+    name="gaussians",
+    text="""
+        S[n,i,j] = A[n,i,K] A[n,j,K] + delta[i,j]
+        r[n,b,i] = X[b,i] - m[n,i]
+        q[n,b] = sum[i](r[n,b,i] inv[i,J](S[n,i,J]) r[n,b,J])
+        L = -sum[b](logsumexp[n](-q[n,b] / 2 - log(det[i,j](S[n,i,j])) / 2))
+    """,
+    of="L",
+    wrt=("A", "m", "X"),
+    data=normal(A=(2, 5, 3), m=(2, 5), X=(7, 5)),
+    loss=lambda xp, a: gaussians(xp, a["A"] @ xp.swapaxes(a["A"], 1, 2) + xp.eye(a["m"].shape[1]), a["X"], a["m"]),
+)
+
+
+def gaussians(xp: Any, S: Any, X: Any, m: Any) -> Any:
+    r = X - m[:, None]
+    q = xp.sum(xp.linalg.solve(S, xp.swapaxes(r, 1, 2)) * xp.swapaxes(r, 1, 2), 1)
+    return -xp.sum(xp.log(xp.sum(xp.exp(-q / 2 - xp.linalg.slogdet(S)[1][:, None] / 2), 0)))
+
+
 # ---------------------------------------------------------------- the table
 
 MODELS: tuple[Model, ...] = (
@@ -712,4 +774,7 @@ MODELS: tuple[Model, ...] = (
     SEED_ARTICLE_ENTRYWISE,
     SEED_ARTICLE_ROWWISE,
     SEED_LINEAR,
+    GAUSSIAN_PROCESS,
+    GAUSSIAN_CHOLESKY,
+    GAUSSIANS,
 )

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 class Scratch(NamedTuple):
     """What an operation allocates for a while: `whole` arrays like its first argument, `flags` arrays of bools of that
-    shape, `rows` arrays like it without the axes that are reduced, `results` arrays like `out`."""
+    shape, `rows` arrays like it without the axes that are reduced, `results` arrays of doubles like `out`."""
 
     whole: int = 0
     flags: int = 0

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any, Final
 
 from ..backends.numpy import IN_PLACE, OPS, REDUCTIONS
+from .dtypes import DOUBLE
 from .layout import Strides, in_order, layout
 from .regions import Region
 from .values import Place, Step, Value
@@ -67,8 +68,16 @@ def taken(step: Step) -> int:
     x = arrays[0] if arrays else step.out
     itemsize = max(x.dtype.itemsize, step.out.dtype.itemsize)
     reduced = prod(x.shape[a] for a in step.params[0]) if own.rows and x.size else 1
-    whole = x.size * (own.whole * itemsize + own.flags) + own.results * step.out.nbytes
-    return whole + own.rows * x.size // reduced * itemsize
+    if own.results:
+        return in_doubles(step, own.results)
+    return x.size * (own.whole * itemsize + own.flags) + own.rows * x.size // reduced * itemsize
+
+
+def in_doubles(step: Step, results: int) -> int:
+    """The bytes of results, and of arguments that numpy casts first: its functions of matrices are of doubles."""
+    wide = DOUBLE.itemsize // step.out.dtype.itemsize
+    cast = sum(v.nbytes for v in step.arrays) if wide > 1 else 0
+    return wide * (results * step.out.nbytes + cast)
 
 
 def buffers(step: Step) -> int:
