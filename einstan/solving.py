@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import EinstanTypeError
+from .errors import EinstanNameError, EinstanTypeError
 from .programs import Program
 from .solvers.results import Progress, Result
 from .solvers.searches import Settings, minimum, zero
@@ -86,5 +86,7 @@ def root(
 def require(program: Program, ofs: Sequence[str]) -> None:
     if not isinstance(program, Program):
         raise EinstanTypeError(f"A {type(program).__name__} is no program.", "Make one with es.parse or es.program.")
+    if not ofs:
+        raise EinstanNameError("There is nothing to solve.", 'Write of="F" or of=["F", "G"].')
     for of in ofs:
         program.require(of, program.checked.definitions, "defines")

@@ -319,6 +319,11 @@ def test_a_text_is_no_program() -> None:
         es.newton("L = x^2", "L", "x", 1.0)  # type: ignore[arg-type]
 
 
+def test_no_equations() -> None:
+    with pytest.raises(es.EinstanNameError, match="nothing to solve"):
+        es.root(P, [], "x", np.zeros(3))
+
+
 def test_other_inputs_of_the_program_may_be_given() -> None:
     p = es.parse("L = (x[I] - a[I]) (x[I] - a[I])\nM = u[I] u[I]")
     found = es.newton(p, "L", p.expr("x[i]"), [0.0, 0.0], {"a": [1.0, 2.0], "u": [1.0]})

@@ -70,6 +70,7 @@ class Descent:
     last: float = np.inf  # how far the last step went
     outward: int = 0  # steps in a row that led away from the origin and were as long as the one before
 
+    @np.errstate(all="ignore")
     def run(self, x: Array) -> End:
         move = Move(self.at(x))
         for n in count():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
 
 from ..arrays import Array
 from ..errors import EinstanError
@@ -19,6 +17,7 @@ from .directions import factorised, solving, truncated
 from .equations import Equations
 from .flat import Flat, length
 from .given import beside, given, names_of, starts
+from .line_search import Direction, Found, Point
 from .objective import Objective
 from .results import Progress, Result, named, printed
 from .saddles import escape
@@ -57,8 +56,15 @@ class Settings:
             return self.progress
         return printed if self.progress else lambda record: None
 
-    def within(self, flat: Flat) -> float:
-        return TOLERANCES[flat.dtype.char] if self.tolerance is None else float(self.tolerance)
+    def descent(
+        self,
+        flat: Flat,
+        at: Callable[[Array], Point],
+        direction: Callable[[Point], Direction],
+        escape: Callable[[Point], Found | None] = lambda point: None,
+    ) -> Descent:
+        tolerance = TOLERANCES[flat.dtype.char] if self.tolerance is None else float(self.tolerance)
+        return Descent(at, direction, tolerance, self.max_iterations, self.report, escape)
 
 
 # ---------------------------------------------------------------- minima
@@ -71,16 +77,13 @@ def minimum(program: Program, of: str, wrt: Any, start: Any, data: Any, settings
     objective = Objective(program, of, slopes, arrays, settings.options)
     unfit = objective.unfit(first)
     product = objective.product if unfit else lambda x, v: objective.curvature(x).product(v)
-    descent = Descent(
-        at=objective.at,
-        direction=truncated(objective.product) if unfit else factorised(objective.curvature),
-        tolerance=settings.within(arrays.flat),
-        max_iterations=settings.max_iterations,
-        progress=settings.report,
-        escape=lambda point: escape(objective.at, partial(product, point.x), point),
+    descent = settings.descent(
+        arrays.flat,
+        objective.at,
+        truncated(product) if unfit else factorised(objective.curvature),
+        lambda point: escape(objective.at, partial(product, point.x), point),
     )
-    with np.errstate(all="ignore"):
-        end = descent.run(first)
+    end = descent.run(first)
     by = f" Conjugate gradients were used: {unfit}." if unfit else ""
     return Result(
         x=named(arrays.flat, end.point.x, one),
@@ -119,16 +122,8 @@ def zero(program: Program, of: Any, wrt: Any, start: Any, data: Any, settings: S
     values = program.compile(ofs, **settings.options)
     arrays, first = given(values, program, starts(names, one, start), beside(names, data))
     equations = Equations(program, ofs, values, arrays, first, settings.options)
-    descent = Descent(
-        at=equations.at,
-        direction=solving(equations.jacobian),
-        tolerance=settings.within(arrays.flat),
-        max_iterations=settings.max_iterations,
-        progress=settings.report,
-        escape=lambda point: None,
-    )
-    with np.errstate(all="ignore"):
-        end = descent.run(first)
+    descent = settings.descent(arrays.flat, equations.at, solving(equations.jacobian))
+    end = descent.run(first)
     title = ", ".join(ofs)
     return Result(
         x=named(arrays.flat, end.point.x, one),
