@@ -98,9 +98,8 @@ def kernel_of(
 
     def build(env: Env, order: Order) -> Wanted:
         roots = graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
-        if options.structured:
-            return structured(roots, signature.matrices, pack, env)
-        return arrays(roots if options.strict else halved(roots, Guessed(env)), pack)
+        wanted = structured(roots, signature.matrices, pack, env) if options.structured else arrays(roots, pack)
+        return wanted if options.strict else wanted._replace(nodes=halved(wanted.nodes, Guessed(env)))
 
     read = read_inputs(plain, signature.shapes)
     spec = Spec(
