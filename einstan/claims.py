@@ -7,8 +7,8 @@ What several lines share, and what has no spelling of its own, gets a short name
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from .derive import derive, identity
@@ -34,14 +34,16 @@ from .ir import (
 from .lower import derivative_name
 from .prims.opaque import OPAQUE, sees_axes
 from .prims.reduce import REDUCE, SOFTMAX
-from .prims.scalar import COMPARISONS, POW, POWER, SCALAR, SIGMOID, WHERE, power
+from .prims.scalar import COMPARISONS, POW, POWER, RELU, SCALAR, SIGMOID, STEP, WHERE, power
 from .prims.shape import PART
-from .rules import LAWS, simplify
+from .rewrite import normalise
+from .rules import LAWS, power_of_multiple, simplify, written_out
 from .show.formula import hides, indistinct
 from .show.products import orientation
 
 SHARES = (SIGMOID, SOFTMAX)  # their names begin with p
 NAMED = {**SCALAR, **REDUCE}.keys() - {POW.name, POWER.name, WHERE.name, *COMPARISONS}
+ORDERS = 3  # of derivatives in which roots are found by their names
 HELPERS = tuple("uqrsvwzaeg") + tuple(f"u{n}" for n in range(1, 1000))
 
 
@@ -138,7 +140,8 @@ def names_of_bodies(program: Statements) -> dict[Node, Node]:
 
 
 def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:
-    """(body, leaf); what the body is a transposition or the opposite of; of a root x^q its slope, x^(q-1)."""
+    """(body, leaf); what the body is a transposition or the opposite of; of a root x^q its slopes, x^(q-1)
+    and further; of a relu its step."""
     core = base_leaf(body)
     found = [(body, leaf)]
     if core is not body:
@@ -150,8 +153,10 @@ def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:
     if isinstance(body, Call) and body.prim is POW:
         (q,) = body.params
         assert isinstance(q, Fraction)
-        if q.denominator > 1 and ((q - 1) / q).denominator == 1:
-            found.append((power(body.operands[0], q - 1), power(leaf, (q - 1) / q)))
+        lower = [q - n for n in range(1, ORDERS + 1) if q.denominator > 1 and ((q - n) / q).denominator == 1]
+        found += [(power(body.operands[0], r), power(leaf, r / q)) for r in lower]
+    if isinstance(body, Call) and body.prim is RELU:
+        found.append((STEP(*body.operands), STEP(leaf)))
     return [(node, called) for node, called in found if worth_a_name(node)]
 
 
@@ -283,28 +288,55 @@ def or_function(node: Node, weight: int) -> bool:
 
 
 def name_shared(
-    nodes: Sequence[Node], taken: set[str], worth: Callable[[Node, int], bool] = is_large
+    nodes: Sequence[Node], taken: Set[str], worth: Callable[[Node, int], bool] = is_large
 ) -> tuple[list[tuple[Node, Line]], list[Node]]:
-    """Short names for parts worth one that stand in two places, and for parts of unnamed expressions."""
+    """Short names for parts worth one that stand in two places, then for parts of unnamed expressions."""
+    letters = Letters(set(taken))
     count = uses(nodes)
+    shared, found = named(nodes, lambda n, weight: count[n] > 1 and worth(n, weight), letters)
+    roots = [*found, *(line.node for _, line in shared)]
+    unspelled = {o for n in toposort(roots) for o in without_spelling(n) if not isinstance(o, Input | Name)}
+    parts, roots = named(roots, lambda n, weight: n in unspelled, letters)
+    bodies = roots[len(found) :]
+    shared = [(leaf, replace(line, node=body)) for (leaf, line), body in zip(shared, bodies, strict=True)]
+    return [*parts, *shared], roots[: len(found)]
+
+
+def named(
+    nodes: Sequence[Node], chosen: Callable[[Node, int], bool], letters: Letters
+) -> tuple[list[tuple[Node, Line]], list[Node]]:
+    """Short names for the chosen nodes, told each with its number of leaves, and the nodes written in these."""
     weight: dict[Node, int] = {}
-    order = toposort(nodes)
-    unspelled = {o for n in order for o in without_spelling(n) if not isinstance(o, Input | Name)}
-    free = iter(x for x in HELPERS if x not in taken)
     table: dict[Node, Node] = {}
     helpers: list[tuple[Node, Line]] = []
-    for n in order:
-        weight[n] = max(1, sum(weight[o] for o in n.operands)) if n not in table else 1
-        if (count[n] > 1 and worth(n, weight[n])) or n in unspelled:
-            first = "p" if isinstance(n, Call) and n.prim in SHARES else None
-            name = first if first and first not in taken else next(free)
-            taken = {*taken, name}
-            leaf = name_(name, n.shape)
+    for n in toposort(nodes):
+        weight[n] = max(1, sum(weight[o] for o in n.operands))
+        if chosen(n, weight[n]):
+            leaf = name_(letters.next(n), n.shape)
             sign = orientation(n)
-            helpers.append((leaf, Line(name, scale(sign, substitute([n], table)[0]), None)))
+            helpers.append((leaf, Line(leaf.name, scale(sign, written(n, table)), None)))
             table[n] = scale(sign, leaf)
             weight[n] = 1
-    return helpers, substitute(nodes, table)
+    return helpers, [written(node, table) for node in nodes]
+
+
+def written(node: Node, table: Mapping[Node, Node]) -> Node:
+    """The node over its short names; (-u)^2 is u^2."""
+    return normalise(substitute([node], table), (power_of_multiple,))[0]
+
+
+@dataclass(slots=True)
+class Letters:
+    """Short names that are free."""
+
+    taken: set[str]
+
+    def next(self, node: Node) -> str:
+        """p for probabilities, else the first that is free."""
+        first = ["p"] if isinstance(node, Call) and node.prim in SHARES else []
+        name = next(x for x in [*first, *HELPERS] if x not in self.taken)
+        self.taken.add(name)
+        return name
 
 
 def without_spelling(node: Node) -> list[Node]:
@@ -314,8 +346,10 @@ def without_spelling(node: Node) -> list[Node]:
     if not isinstance(node, Einsum):
         return []
     found = []
-    for o, own in node.factors:
-        summed = (tuple(n for n, x in enumerate(own) if x == label) for label in node.summed)
+    flat = written_out(node)
+    for o, own in flat.factors if isinstance(flat, Einsum) else ():
+        assert isinstance(flat, Einsum)
+        summed = (tuple(n for n, x in enumerate(own) if x == label) for label in flat.summed)
         if indistinct(o, own) or any(hides(o, axes) for axes in summed):
             found.append(o)
     return found

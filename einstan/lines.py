@@ -10,7 +10,7 @@ from .prims.scalar import SIGMOID, one_minus
 from .request import Definitions, Graph, Laws, Term
 from .rewrite import normalise
 from .rules import LAWS, simplify
-from .show.common import with_common_factors
+from .show.common import legible
 from .show.formula import Vocabulary, Writer, formula, fresh, sized_formula
 from .stabilise import STABLE
 from .stabilise.logarithms import log_of_cosh
@@ -79,7 +79,7 @@ def closed_lines(
     for name, like in extra.items():
         letters[name] = letters[like]
         words.hints[input_(name, program.leaves[like].shape)] = letters[like]
-    nodes = with_common_factors(simplify(substitute(complemented(nodes, called), called)))
+    nodes = legible(simplify(substitute(complemented(nodes, called), called)))
     helpers, nodes = claims.name_shared(nodes, {*program.leaves, *extra, *words.words}, claims.or_function)
     written: list[ast.Statement] = []
     heads = iter(wanted)

@@ -109,7 +109,7 @@ def cancel_powers(e: Einsum) -> Node | None:
 
 @law(Einsum)
 def sum_of_shares(e: Einsum) -> Node | None:
-    """sum[k](softmax[k](z[i,k])) v[i] -> v[i]."""
+    """sum[k](softmax[k](z[i,k])) softmax[k](z[i,k]) -> softmax[k](z[i,k])."""
     products = ((n, o) for n, o in enumerate(e.operands) if isinstance(o, Einsum) and is_product(o))
     inside = [n for n, o in products if any(map(whole, o.operands))]
     for product in (e, opened(e, inside)) if inside else (e,):
@@ -123,10 +123,10 @@ def sum_of_shares(e: Einsum) -> Node | None:
 
 
 def sums_of_shares(e: Node) -> Iterator[int]:
-    """The operands that are summed along all axes along which their entries sum to 1."""
+    """The operands summed along all axes along which their entries sum to 1; one that is left refuses an empty axis."""
     for n, (y, own) in enumerate(e.factors if isinstance(e, Einsum) else ()):
         assert isinstance(e, Einsum)
-        if whole(y) and len(set(own)) == len(own):
+        if whole(y) and e.operands.count(y) > 1 and len(set(own)) == len(own):
             elsewhere = {x for k, labels in enumerate((*e.labels, e.out)) if k != n for x in labels}
             if not set(own[y.rank - whole(y) :]) & elsewhere:
                 yield n

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 from ..dims import Dim
-from ..ir import Add, Coef, Einsum, Node, add, einsum, rebuild, toposort
+from ..ir import Add, Coef, Einsum, Node, add, einsum, inline, name_, rebuild, substitute, toposort
+from ..order.common import shared, split
+from ..rules import written_out
 
+FEW = 3  # factors; fewer are written wherever they stand
+MANY = 12  # long products, of which no pairs are looked at
 Labels = tuple[Hashable, ...]  # an axis of the sum by its number, a summed index by a name of its own
 
 
@@ -22,6 +27,28 @@ class Term(NamedTuple):
     coef: Coef
     factors: tuple[tuple[Node, Labels], ...]
     axes: Labels
+
+
+def legible(roots: Sequence[Node]) -> list[Node]:
+    """`roots` as people write them: what products have in common is a product of its own, and then one factor."""
+    found, cores = with_common_products(roots)
+    return inline(with_common_factors(found), cores)
+
+
+def with_common_products(roots: Sequence[Node]) -> tuple[list[Node], dict[Node, Node]]:
+    """`roots` over leaves that stand for what two products have in common, and what these are."""
+    found, cores = list(roots), dict[Node, Node]()
+    while len(cores) < MANY:
+        long = [e for e in toposort(found) if isinstance(e, Einsum) and len(e.operands) > FEW]
+        pairs = [(a, b, shared(a, b)) for a, b in combinations(long[:MANY], 2)]
+        a, b, both = max(pairs, key=lambda pair: len(pair[2].places), default=(None, None, None))
+        if a is None or b is None or both is None or len(both.places) < FEW:
+            break
+        core, *over = split(a, b, both)
+        leaf = name_(f"#{len(cores)}", core.shape)
+        cores[leaf] = core
+        found = substitute(inline(found, dict(zip((a, b), over, strict=True))), {core: leaf})
+    return found, cores
 
 
 def with_common_factors(roots: Sequence[Node]) -> list[Node]:
@@ -53,6 +80,7 @@ def factored(a: Add) -> Node | None:
 
 def term(n: int, coef: Coef, node: Node, sizes: dict[Hashable, Dim]) -> Term:
     """A term of the sum, its summed labels named by its number `n`."""
+    node = written_out(node)
     if not isinstance(node, Einsum):
         return Term(coef, ((node, tuple(range(node.rank))),), tuple(range(node.rank)))
     name: dict[int, Hashable] = {}
