@@ -26,6 +26,7 @@ rng = np.random.default_rng(0)
 # %%
 model = es.parse("""
     z[n] = X[n,K] w[K]
+    p[n] = sigmoid(z[n])
     L = sum[n](softplus(z[n])) - t[N] z[N]
     M = L + ∂L/∂w[K] d[K] + d[K] ∂²L/∂w[K]∂w[M] d[M] / 2
 """)
@@ -173,8 +174,8 @@ curves("The norm of the gradient", spent, "million flops")
 
 # %%
 bent = es.parse("""
-    Z[a,j] = X[a,K] W[K,j]
-    R[a,j] = tanh(Z[a,j]) - T[a,j]
+    Y[a,j] = tanh(X[a,K] W[K,j])
+    R[a,j] = Y[a,j] - T[a,j]
     L = R[A,J] R[A,J] / 2
 """)
 print(bent.hessian("L", wrt="W"))
