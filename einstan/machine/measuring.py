@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..backends.numpy import OPS, REDUCTIONS
+from ..backends.numpy import MATRICES, OPS, REDUCTIONS
 from .rates import Cost, Curve, Rates
 
 Array = np.ndarray[Any, Any]
@@ -33,6 +33,7 @@ PARAMETERS: Final[Mapping[str, tuple[Any, ...]]] = {
     **dict.fromkeys((*REDUCTIONS, "sum"), ((1,),)),
     "fold": ((0, 1), (0,)),
     "pow": (0.3,),
+    "solve": (2,),
     "natural_power": (3,),
     "negative_power": (3,),
 }
@@ -90,6 +91,10 @@ def all_costs(dtype: DType, iterator: float) -> Iterator[tuple[str, Cost]]:
         try:
             if name in ("dot", "matmul"):
                 yield name, Cost(shortest(function, *ones(dtype, (2, 2), (2, 2), (2, 2))), LEAST, LEAST)
+            elif name in MATRICES:
+                identities = [np.eye(2, dtype=dtype) for _ in range(arity)]
+                call = shortest(function, *identities, *PARAMETERS.get(name, ()), *ones(dtype, (2, 2)))
+                yield name, Cost(call, LEAST, LEAST)
             else:
                 yield name, cost(name, function, arity, dtype, iterator)
         except (TypeError, ValueError, OverflowError):
