@@ -240,6 +240,7 @@ def test_the_result_is_shaped_as_scipys() -> None:
     assert found.nfev == found.njev == 2
     np.testing.assert_allclose(found["hess"].dense().reshape(2, 2), np.eye(2))
     assert "x: [[1.]" in repr(found) and "success: True" in repr(found)
+    assert found in [found] and found not in [copy.copy(found)]
     with pytest.raises(KeyError):
         found["y"]
     for other in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
@@ -301,6 +302,7 @@ WRONG = [
     ({"data": GOOD["data"] | {"b": np.ones(2) * 1j}}, es.EinstanDerivativeError, "complex"),
     ({"data": np.zeros(3)}, es.EinstanTypeError, "data is a ndarray"),
     ({"tolerance": -1.0}, es.EinstanError, "no tolerance"),
+    ({"tolerance": "small"}, es.EinstanError, "no tolerance"),
     ({"tolerance": float("nan")}, es.EinstanError, "no tolerance"),
     ({"max_iterations": -1}, es.EinstanError, "no number of iterations"),
     ({"max_iterations": 2.5}, es.EinstanError, "no number of iterations"),

@@ -80,7 +80,7 @@ class Given:
 
 def given(kernel: Kernel, program: Program, start: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Given, Array]:
     """The arrays that the kernel reads, and the start as a vector."""
-    check_names({**data, **start}, list(kernel.inputs), frozenset(program.inputs))
+    check_data({**data, **start}, list(kernel.inputs), frozenset(program.inputs))
     found = plain({**start, **{name: x for name, x in data.items() if name in kernel.inputs}}, start)
     varying = {name: found.pop(name) for name in start}
     flat = flat_of({name: a.shape for name, a in varying.items()}, next(iter(varying.values())).dtype)
@@ -90,9 +90,17 @@ def given(kernel: Kernel, program: Program, start: Mapping[str, Any], data: Mapp
 def given_without_start(kernel: Kernel, program: Program, names: Sequence[str], data: Mapping[str, Any]) -> Given:
     """The arrays that the kernel reads; the shapes of what varies follow from them."""
     wanted = [name for name in kernel.inputs if name not in names]
-    check_names(data, wanted, frozenset(program.inputs) - set(names))
+    check_data(data, wanted, frozenset(program.inputs) - set(names))
     found = plain({name: data[name] for name in wanted}, {})
     return Given(flat_of(shapes_by_data(kernel, names, found), np.dtype(np.float64)), found)
+
+
+def check_data(given: Mapping[str, Any], wanted: Sequence[str], known: frozenset[str]) -> None:
+    """As a kernel checks names; what is missing belongs to the data."""
+    if missing := [name for name in wanted if name not in given]:
+        shown = ", ".join(map(repr, missing))
+        raise EinstanNameError(f"No array is given for {shown}.", f"Give {missing[0]} among the data.")
+    check_names(given, wanted, known)
 
 
 def plain(arrays: Mapping[str, Any], varying: Collection[str]) -> dict[str, Array]:

@@ -80,15 +80,19 @@ class Result(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        lines = [f"{name:>8}: {shown(self[name])}" for name in self if name != "hess"]
-        return "\n".join(lines)
+        return "\n".join(behind(f"{name:>8}: ", self[name]) for name in self if name != "hess")
 
 
 def shown(value: Any) -> str:
-    """A value behind its key: further lines stand below the first."""
+    """A value; of a mapping a value for each name."""
     if isinstance(value, Mapping):
-        value = "\n".join(f"{name} = {shown(inner)}" for name, inner in value.items())
-    return str(value).replace("\n", "\n" + " " * 10)
+        return "\n".join(behind(f"{name} = ", inner) for name, inner in value.items())
+    return str(value)
+
+
+def behind(head: str, value: Any) -> str:
+    """A value behind a head: further lines stand below the first."""
+    return head + shown(value).replace("\n", "\n" + " " * len(head))
 
 
 def named(flat: Flat, x: Any, one: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
 from ..arrays import Array
@@ -39,7 +40,7 @@ class Settings:
     progress: bool | Progress | None
 
     def __post_init__(self) -> None:
-        if self.tolerance is not None and not self.tolerance >= 0:
+        if self.tolerance is not None and not is_tolerance(self.tolerance):
             raise EinstanError(f"{self.tolerance!r} is no tolerance.", "Write tolerance=1e-8.")
         if isinstance(self.max_iterations, bool) or not isinstance(self.max_iterations, int) or self.max_iterations < 0:
             raise EinstanError(f"{self.max_iterations!r} is no number of iterations.", "Write max_iterations=100.")
@@ -65,6 +66,10 @@ class Settings:
     ) -> Descent:
         tolerance = TOLERANCES[flat.dtype.char] if self.tolerance is None else float(self.tolerance)
         return Descent(at, direction, tolerance, self.max_iterations, self.report, escape)
+
+
+def is_tolerance(x: object) -> bool:
+    return isinstance(x, Real) and x >= 0
 
 
 # ---------------------------------------------------------------- minima
