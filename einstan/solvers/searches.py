@@ -69,7 +69,7 @@ class Settings:
 
 
 def is_tolerance(x: object) -> bool:
-    return isinstance(x, Real) and x >= 0
+    return isinstance(x, Real) and float(x) >= 0
 
 
 # ---------------------------------------------------------------- minima
