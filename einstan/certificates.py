@@ -16,8 +16,8 @@ from . import claims
 from .definite import Factor, Part, Proof, multiplied, semidefinite
 from .facts import simplify_by
 from .intervals import POSITIVE, Interval, intervals
-from .ir import UNIT, Add, Call, Coef, Einsum, Node, name_, scale, substitute, toposort
-from .prims.scalar import COMPARISONS, LOG, LOG1P, POW
+from .ir import UNIT, Add, Call, Coef, Einsum, Labels, Node, name_, rebuild, scale, substitute, toposort
+from .prims.scalar import COMPARISONS, LOG, LOG1P, POW, power
 from .prims.shape import SHAPE
 from .request import ALL_LAWS, Definitions, Graph, Term
 from .show.formula import Vocabulary, Writer, formula, fresh
@@ -67,7 +67,7 @@ def certified(
         return None
     (hessian,), _ = graph.derivatives(graph.wanted, {of: top}, {}, list)
     (hessian,) = simplify_by(program.facts, graph.laws.table, graph.laws.simplify)([hessian])
-    proof = semidefinite(hessian, given)
+    proof = semidefinite(with_powers(hessian), given)
     if proof is None:
         return None
     reason = told(proof, names(program), words, words.hints[leaf])
@@ -127,6 +127,30 @@ def is_smooth_call(
     if y.prim is LOG or is_root(y):
         return x in affine or anywhere[x].positive
     return y.prim.name in SMOOTH or (y.prim is LOG1P and (x in affine or anywhere[x].nonnegative))
+
+
+# ---------------------------------------------------------------- powers
+
+
+def with_powers(root: Node) -> Node:
+    """The node with x / x^2 as 1 / x: what is finite is not divided by zero."""
+    done: dict[Node, Node] = {}
+    for node in toposort([root]):
+        made = rebuild(node, [done[o] for o in node.operands])
+        done[node] = collected(made) if isinstance(made, Einsum) else made
+    return done[root]
+
+
+def collected(e: Einsum) -> Node:
+    """The product, powers of one base on the same labels as one power."""
+    powers: dict[tuple[Node, Labels], Fraction] = {}
+    for node, own in e.factors:
+        base, q = (
+            (node.operands[0], exponent(node)) if isinstance(node, Call) and node.prim is POW else (node, Fraction(1))
+        )
+        powers[base, own] = powers.get((base, own), Fraction(0)) + q
+    factors = [(power(base, q), own) for (base, own), q in powers.items()]
+    return e if len(factors) == len(e.operands) else multiplied(factors, e.out, e.dims)
 
 
 # ---------------------------------------------------------------- in words

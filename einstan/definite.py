@@ -85,7 +85,7 @@ def semidefinite(node: Node, given: Mapping[Node, Interval] | None = None) -> Pr
     """
     half = node.rank // 2
     assert node.shape[:half] == node.shape[half:], "our bug: a matrix whose rows are no columns"
-    known = Known(given or {})
+    known = Known([node], given or {})
     for stage in (closed, opened):
         found = products(node, known, stage)
         for sign in (1, -1):
@@ -139,14 +139,19 @@ def dims_of(factors: Sequence[Factor]) -> dict[int, Dim]:
 class Known:
     """Intervals of nodes, and how products mirror, computed once."""
 
-    def __init__(self, given: Mapping[Node, Interval]) -> None:
+    def __init__(self, roots: Sequence[Node], given: Mapping[Node, Interval]) -> None:
+        self.roots = roots
         self.given = given
-        self.found: dict[Node, Interval] = {}
         self.ways: dict[Node, list[tuple[Mirrored, Interval]]] = {}
+
+    @cached_property
+    def found(self) -> dict[Node, Interval]:
+        return intervals(self.roots, self.given)
 
     def interval(self, factors: Sequence[Factor]) -> Interval:
         """Of an entry of a product of factors."""
-        self.found |= intervals([node for node, _ in factors if node not in self.found], self.given)
+        if new := [node for node, _ in factors if node not in self.found]:
+            self.found.update(intervals(new, self.given))
         return product(factors, self.found)
 
     def mirrored(self, node: Node, signs: tuple[int, ...] = (1, -1)) -> tuple[int, Mirrored] | None:

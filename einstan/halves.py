@@ -35,7 +35,7 @@ def halved(roots: Sequence[Node], env: Env) -> list[Node]:
     True
     """
     done: dict[Node, Node] = {}
-    known = Known({})
+    known = Known(roots, {})
     for node in toposort(roots):
         done[node] = halved_product(rebuild(node, [done[o] for o in node.operands]), known, env)
     return [done[root] for root in roots]

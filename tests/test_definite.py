@@ -232,6 +232,8 @@ CERTIFIED = {
     "ridge by a square": (LINEAR + "L = z[A] z[A] / |A| + s^2 w[I] w[I]", "w", "d2 = 2 s^2 ≥ 0"),
     "a barrier": ("L = - log(b[A] - X[A,I] w[I]) 1[A]", "w", "L is convex in w"),
     "logarithms": ("L = log(x[I]) 1[I]", "x", "L is concave in x: its Hessian is -diag(d) with d[i] = 1 / x[i]^2 ≥ 0"),
+    "entropy": ("L = x[I] log(x[I])", "x", "L is convex in x: its Hessian is diag(d) with d[i] = 1 / x[i] ≥ 0"),
+    "divergence": ("L = x[I] (log(x[I]) - log(q[I]))", "x", "diag(d) with d[i] = 1 / x[i] ≥ 0"),
     "roots": ("L = sqrt(x[I]) 1[I]", "x", "L is concave in x"),
     "minus a square": ("L = - x[I] x[I]", "x", "L is concave in x: its Hessian is -2 δ"),
     "affine": ("L = x[I] c[I]", "x", "L is affine in x: its Hessian is 0"),
@@ -241,6 +243,7 @@ CERTIFIED = {
     "a square of a sum": ("L = (x[I] 1[I])^2", "x", "BᵀB with B[i] = sqrt(2)"),
     "kinks elsewhere": ("L = abs(c[I]) x[I] x[I]", "x", "d[i] = 2 abs(c[i]) ≥ 0"),
 }
+POSITIVE = ("entropy", "divergence", "logarithms", "roots", "a barrier")
 UNCERTIFIED = {
     "a weight of any sign": ("L = c[A] (X[A,I] w[I])^2", "w"),
     "a factor of any sign": ("L = x[I] x[I] + s x[I] x[I]", "x"),
@@ -279,7 +282,7 @@ def test_what_is_certified(name: str) -> None:
     certificate = p.convexity("L", wrt=wrt)
     assert certificate is not None
     assert told in str(certificate)
-    assert_by_numbers(p, "L", wrt, certificate, positive=name in ("logarithms", "roots", "a barrier"))
+    assert_by_numbers(p, "L", wrt, certificate, positive=name in POSITIVE)
 
 
 @pytest.mark.parametrize("name", UNCERTIFIED)
