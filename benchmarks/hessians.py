@@ -28,7 +28,7 @@ from .settings import Settings
 
 TOLERANCE = {"float32": 1e-3, "float64": 1e-9}  # of the largest entry
 ROOM = 1 << 30  # bytes that a candidate may take for one array
-SLOW = 3.0  # seconds of a call that is not repeated in rounds
+SLOW = 1.0  # seconds of a call that is not repeated in rounds
 TRIALS, ENOUGH = 3, 1.0  # of first Hessians, and the seconds in which they are made
 
 Blocks = dict[tuple[str, str], Any]  # the Hessian by the names of rows and columns

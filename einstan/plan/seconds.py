@@ -21,6 +21,7 @@ from ..machine.kept import this_machine
 from ..machine.rates import ALIAS, Rates
 from .dtypes import DOUBLE, HALF
 from .layout import Strides, is_mirrored, layout
+from .tiles import EDGE, tiles
 from .values import Plan, Step, Value
 
 ENTRY: Final = 6  # entering a kernel takes as long as so many additions of two numbers
@@ -86,7 +87,8 @@ def entrywise(step: Step, rates: Rates) -> float:
     if step.op not in ALIKE and (rows > 1 or (len(step.args) > 1 and not step.out.shape)):
         work += rates.numbers["iterator"]
     if step.op not in REDUCED:
-        work += sum(n * across(v, s[inner], rates) for v, s in zip((*step.arrays, step.out), strides, strict=True) if s)
+        arrays, most = (*step.arrays, step.out), EDGE * EDGE if tiles(step) else n
+        work += sum(n * across(v, s[inner], rates, most) for v, s in zip(arrays, strides, strict=True) if s)
     return call + max(work, step.bytes / rates.at("moved", SINCE * step.bytes))
 
 
@@ -132,12 +134,12 @@ def rising(strides: Strides, axes: Sequence[int]) -> bool:
     return bool(own) and own[-1] == min(own)
 
 
-def across(v: Value, stride: int, rates: Rates) -> float:
-    """What an entry takes more where an array is walked through by long strides."""
+def across(v: Value, stride: int, rates: Rates, most: int) -> float:
+    """What an entry takes more where an array, or so many entries of it at once, is walked through by long strides."""
     nbytes = stride * v.dtype.itemsize
     if nbytes <= LINE:
         return 0.0
-    return rates.at("crossed" if nbytes % ALIAS else "aliased", v.nbytes)
+    return rates.at("crossed" if nbytes % ALIAS else "aliased", min(v.nbytes, most * v.dtype.itemsize))
 
 
 # ---------------------------------------------------------------- products
