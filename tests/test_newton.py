@@ -14,7 +14,9 @@ import pytest
 
 import einstan as es
 from einstan.solvers.descent import Status
+from einstan.solvers.directions import conjugate_gradients
 from einstan.solvers.results import Record
+from einstan.solvers.spectrum import extremes, norm
 
 rng = np.random.default_rng(0)
 LOGISTIC = """
@@ -183,6 +185,25 @@ def test_minima_by_conjugate_gradients(text: str, wrt: Any, start: Any, data: An
     found = es.newton(es.parse(text + more), "L2", names, first, data, memory_limit="50 kB")
     assert "onjugate" in found.message and found.success, found.message
     assert found.fun == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize(("size", "precise"), [(1, 1e-12), (7, 1e-9), (30, 1e-9), (200, 0.05)])
+@pytest.mark.parametrize("rank", [1, 200])
+def test_ends_of_a_spectrum(size: int, precise: float, rank: int) -> None:
+    """Also where most eigenvalues are zero: the space of the vectors that are reached is small then."""
+    draw = np.random.default_rng(size)
+    B = draw.normal(size=(size, min(size, rank)))
+    A = B @ np.diag(draw.normal(size=B.shape[1])) @ B.T
+    values, ends = np.linalg.eigvalsh(A), extremes(lambda v: A @ v, np.zeros(size))
+    assert np.abs([ends.low - values[0], ends.high - values[-1]]).max() <= precise * np.abs(values).max()
+    assert ends.lowest @ A @ ends.lowest == pytest.approx(ends.low, abs=1e-9 * np.abs(values).max())
+    assert norm(lambda v: A @ v, np.zeros(size)) == pytest.approx(np.abs(values).max(), rel=0.6)
+
+
+def test_conjugate_gradients_end_at_negative_curvature() -> None:
+    b = np.array([1.0, 1.0, 0.0])
+    for d, expected in (([2.0, 4.0, 8.0], [0.5, 0.25, 0.0]), ([-1.0, -1.0, 1.0], b), ([0.0, 0.0, 0.0], b)):
+        np.testing.assert_allclose(conjugate_gradients(lambda v, d=d: np.array(d) * v, b, 1e-12), expected)
 
 
 # ---------------------------------------------------------------- why a search ends

@@ -8,8 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from .flat import Flat
 
-COUNTS: Final = ("nit", "nfev", "njev", "nhev")
-
 
 class Record(NamedTuple):
     """One iteration: where it arrived (the value, the norm of the gradient), and the step that led there.
@@ -66,18 +64,25 @@ class Result(Mapping[str, Any]):
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # arrays have no one answer
 
+    @property
+    def held(self) -> dict[str, Any]:
+        """What there is, by key; for `hess` what computes it."""
+        found = {
+            "x": self.x, "fun": self.fun, "jac": self.jac, "hess": self.curvature,
+            "nit": self.nit, "nfev": self.nfev, "njev": self.njev, "nhev": self.nhev,
+            "success": self.success, "status": self.status, "message": self.message,
+        }  # fmt: skip
+        return {name: value for name, value in found.items() if value is not None}
+
     def __getitem__(self, key: str) -> Any:
-        if key not in list(self):
-            raise KeyError(key)
-        return getattr(self, key)
+        found = self.held[key]
+        return self.hess if key == "hess" else found
 
     def __iter__(self) -> Iterator[str]:
-        names = ("x", "fun", "jac", "hess", *COUNTS, "success", "status", "message")
-        absent = {"jac": self.jac, "nhev": self.nhev, "hess": self.curvature}
-        return (name for name in names if absent.get(name, self) is not None)
+        return iter(self.held)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self.held)
 
     def __repr__(self) -> str:
         return "\n".join(behind(f"{name:>8}: ", self[name]) for name in self if name != "hess")
