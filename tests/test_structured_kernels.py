@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import einstan as es
+from einstan.structured import Singular
 from einstan.structured.joined import joined
 
 from .models import MODELS, Model, relative_error
@@ -313,6 +314,37 @@ def test_nothing_dense_is_allocated() -> None:
         tracemalloc.stop()
     assert H.shape == (2000, 5, 2000, 5) and H.nbytes == 2000 * 25 * 8
     assert peak < 40e6
+
+
+def test_a_singular_matrix_is_not_written_out() -> None:
+    """diag(p) - p pᵀ has no inverse, which the structure tells; dense it would take 3.2 GB."""
+    H = es.parse("L = logsumexp[i](x[i])").hessian("L", wrt="x").compile(structured=True)(x=np.zeros(20_000))
+    g = np.cos(np.arange(20_000))
+    tracemalloc.start()
+    try:
+        for definite, kind in [(False, Singular), (True, es.NotPositiveDefinite)]:
+            with pytest.raises(kind):
+                H.solve(g, definite=definite)
+            x = H.solve(g, shift=1e-6, definite=definite)
+            np.testing.assert_allclose(H.matvec(x) + 1e-6 * x, g, atol=1e-9)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_no_samples() -> None:
+    H = es.parse(LOGISTIC).hessian("L", wrt="w").compile(structured=True)(X=np.ones((0, 7)), w=np.zeros(7))
+    np.testing.assert_array_equal(H.dense(), np.eye(7))
+    for definite in (False, True):
+        np.testing.assert_array_equal(H.solve(np.ones(7), shift=1.0, definite=definite), np.full(7, 0.5))
+
+
+def test_overflow_is_said() -> None:
+    H = es.parse(LOGISTIC).hessian("L", wrt="w").compile(structured=True)(X=np.full((2, 30), 1e200), w=np.zeros(30))
+    for definite in (False, True):
+        with pytest.raises(es.EinstanError, match="not finite"):
+            H.solve(np.ones(30), definite=definite)
 
 
 def test_costs_are_of_the_blocks() -> None:

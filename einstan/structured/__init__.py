@@ -140,7 +140,11 @@ class Structured:
         right = given.astype(systems.computed(np.result_type(self.dtype, given.dtype)), copy=False)
         if not right.size:
             return np.zeros_like(right)
-        return System(self.form, self.blocks, shift, definite).solve(right)
+        with np.errstate(all="ignore"):
+            x = System(self.form, self.blocks, float(shift), definite).solve(right)
+        if not np.isfinite(x).all() and np.isfinite(right).all():
+            raise systems.singular("the solution is not finite")
+        return x
 
     @property
     def T(self) -> Structured:

@@ -29,6 +29,7 @@ from .spectral import solved, spectral
 from .systems import NotPositiveDefinite, Singular
 
 REFINED: Final = 3  # corrections of a solution by its residual
+INSTEAD: Final = 1 << 28  # bytes that are written out where low rank does not help
 LITTLE: Final = 1 << 24  # bytes that are there
 ROUNDING: Final = 1e3  # rounding errors of the terms that a residual may consist of
 
@@ -64,14 +65,10 @@ class System:
         if not rest and not self.shift:
             rank = sum([s.rank for s in map(self.sides, low)])
             raise self.refused(f"its rank is {rank} at most, and it has {self.layout.n} rows")
-        try:
-            return Update(self, low, rest).solve(g)
-        except Decided:
-            raise
-        except (Singular, NotPositiveDefinite):
-            if not self.fits(g):
-                raise
-        return self.dense(g)
+        x = Update(self, low, rest).solve(g)
+        if x is None and self.bytes(g) > INSTEAD:
+            raise self.refused("its terms of low rank can't be split off")
+        return self.dense(g) if x is None else x
 
     def by_eigenvalues(self, g: Array) -> Array:
         """The solution where that is a sum of Kronecker products of the same symmetric matrices, else over blocks."""
@@ -130,10 +127,6 @@ class System:
 # ---------------------------------------------------------------- low rank
 
 
-class Decided(NotPositiveDefinite):
-    """No other way of solving can find anything else."""
-
-
 @dataclass(frozen=True)
 class Update:
     """A system as S + B Σ C with Σ = ±1: the terms `rest` and the shift are S, the terms `low` the others."""
@@ -142,18 +135,19 @@ class Update:
     low: Sequence[Term]
     rest: Sequence[Term]
 
-    def solve(self, g: Array) -> Array:
-        """x = S⁻¹ g - S⁻¹ B (Σ + C S⁻¹ B)⁻¹ C S⁻¹ g, corrected by its residual. Raises Singular where that is not
-        accurate."""
+    def solve(self, g: Array) -> Array | None:
+        """x = S⁻¹ g - S⁻¹ B (Σ + C S⁻¹ B)⁻¹ C S⁻¹ g, corrected by its residual; None where S has no inverse, or where
+        that is not accurate. Raises Singular or NotPositiveDefinite where that is seen."""
         system, layout = self.system, self.system.layout
-        right_sides = g.reshape(*system.form.rows, -1)
-        m = right_sides.shape[-1]
+        start = g.reshape(*system.form.rows, -1)
+        m = start.shape[-1]
         parts = [Part.of(system, term, g.dtype) for term in self.low]
         if system.definite and not all(part.symmetric for part in parts):
-            raise systems.not_definite("its terms of low rank are not symmetric")
-        left, right = (np.concatenate([part[k] for part in parts], axis=-1) for k in (0, 1))
-        signs = np.concatenate([part.signs for part in parts], axis=-1)
-        both = self.of_rest(np.concatenate([right_sides, left], axis=-1), signs)
+            return None
+        left, right, signs = (np.concatenate([part[k] for part in parts], axis=-1) for k in range(3))
+        both = self.of_rest(np.concatenate([start, left], axis=-1), signs)
+        if both is None:
+            return None
         grown, c = layout.rolled(both[..., m:]), layout.rolled(right).swapaxes(-1, -2)
         small = c @ grown
         np.einsum("trr->tr", small)[...] += signs
@@ -162,25 +156,34 @@ class Update:
 
         def updated(y: Array) -> Array:
             rolled = layout.rolled(y)
-            return layout.unrolled(rolled - grown @ systems.solved(small, c @ rolled), y.shape[-1:])
+            return layout.unrolled(rolled - grown @ self.of_small(small, c @ rolled), y.shape[-1:])
 
         x = updated(both[..., :m])
         for _ in range(REFINED):
-            residual, accurate = self.residual(right_sides, x)
+            residual, accurate = self.residual(start, x)
             if accurate:
                 return x.reshape(g.shape)
-            x = x + updated(self.of_rest(residual, signs))
-        raise systems.singular("its diagonal plus low rank is too ill-conditioned")
+            more = self.of_rest(residual, signs)
+            x = x if more is None else x + updated(more)
+        return None
 
-    def of_rest(self, g: Array, signs: Array) -> Array:
-        """S⁻¹ g"""
+    def of_rest(self, g: Array, signs: Array) -> Array | None:
+        """S⁻¹ g; None where S is singular, or is not definite and the whole may be."""
         system = self.system
         try:
             return System(system.form.of(self.rest), system.blocks, system.shift, system.definite).solve(g)
-        except NotPositiveDefinite as error:
+        except Singular:
+            return None
+        except NotPositiveDefinite:
             if (signs < 0).all():  # the whole is less than S
-                raise Decided(error.message, error.repair) from None
-            raise
+                raise
+            return None
+
+    def of_small(self, small: Array, g: Array) -> Array:
+        try:
+            return systems.solved(small, g)
+        except Singular as error:
+            raise (systems.not_definite("it is singular") if self.system.definite else error) from None
 
     def residual(self, g: Array, x: Array) -> tuple[Array, bool]:
         """g - (H + shift) x, and whether all of it may be rounding errors of its terms."""
@@ -228,7 +231,7 @@ class Part(NamedTuple):
         weight = np.sqrt(np.abs(weights))
         index = [slice(None) if n in batch else None for n in range(len(term.rows))]
         left = table(s.left, term.rows) * weight[(*index, ...)]
-        return Part(left, left, np.where(weights < 0, -1, 1).astype(dtype).reshape(-1, s.rank), True)
+        return Part(left, left, np.where(weights < 0, -1, 1).astype(dtype).reshape(system.layout.t, s.rank), True)
 
 
 def check_inertia(small: Array, signs: Array) -> None:
@@ -237,8 +240,6 @@ def check_inertia(small: Array, signs: Array) -> None:
     if (signs > 0).all() or not np.isfinite(small).all():
         return
     values = np.linalg.eigvalsh(small)
-    margin = systems.SAFE * small.shape[-1] * np.finfo(small.dtype).eps * np.abs(values).max(axis=-1, initial=1.0)
+    margin = systems.SAFE * np.finfo(small.dtype).eps * np.abs(values).max(axis=-1, initial=1.0)
     if ((values < -margin[:, None]).sum(axis=-1) < (signs < 0).sum(axis=-1)).any():
-        raise Decided(
-            "The matrix is not positive definite: its term of low rank outweighs the others.", "Make the shift larger."
-        )
+        raise systems.not_definite("its terms of low rank outweigh the others")

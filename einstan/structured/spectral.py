@@ -131,7 +131,7 @@ def spectrum_of(found: Spectral, blocks: Sequence[Array], values: Sequence[Array
 
 def quotient(x: Array, spectrum: Array, definite: bool) -> Array:
     """x divided by the eigenvalues. Raises Singular or NotPositiveDefinite where one is zero to working precision."""
-    least = systems.SAFE * max(spectrum.shape) * np.finfo(spectrum.dtype).eps * np.abs(spectrum).max(initial=0.0)
+    least = systems.SAFE * np.finfo(spectrum.dtype).eps * np.abs(spectrum).max(initial=0.0)
     if definite and not (spectrum > least).all():
         raise systems.not_definite("an eigenvalue is zero or negative")
     if not (np.abs(spectrum) > least).all():

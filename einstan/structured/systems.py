@@ -8,6 +8,8 @@ Sources: equilibration and condition estimates, Golub and Van Loan, Matrix Compu
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +19,7 @@ from ..errors import EinstanError
 Array = np.ndarray[Any, Any]
 
 BLOCK: Final = 64  # rows that one step of a substitution solves for
-SAFE: Final = 16  # multiples of rounding errors that are taken for zero
+SAFE: Final = 64  # rounding errors that may make up the inverse of a matrix's condition
 
 
 class Singular(EinstanError):
@@ -68,20 +70,20 @@ def finite(found: Array, *given: Array) -> bool:
 
 def solved(a: Array, g: Array) -> Array:
     """x with a x = g by elimination with pivots. Raises Singular."""
-    n, m = g.shape[-2:]
-    if not a.size or not m:
+    if not a.size or not g.shape[-1]:
         return np.zeros_like(g)
     check_finite(a)
-    rows, columns = scales(a, -1), scales(a, -2)
+    rows, columns = (powers(np.abs(a).max(axis=axis)) for axis in (-1, -2))
     even = a * rows[..., :, None] * columns[..., None, :]
-    probe = np.broadcast_to(irregular(n).astype(g.dtype), (*g.shape[:-1], 1))
+    return tested(partial(eliminated, even), even, g * rows[..., None]) * columns[..., None]
+
+
+def eliminated(a: Array, g: Array) -> Array:
     try:
         with np.errstate(all="ignore"):
-            found = np.linalg.solve(even, np.concatenate([g * rows[..., None], probe], axis=-1))
+            return np.linalg.solve(a, g)
     except np.linalg.LinAlgError:
         raise singular() from None
-    check_condition(even, found[..., -1], np.finfo(g.dtype).eps)
-    return found[..., :m] * columns[..., None]
 
 
 def check_finite(a: Array) -> None:
@@ -89,33 +91,40 @@ def check_finite(a: Array) -> None:
         raise EinstanError("The matrix has entries that are not finite.", "Look at the inputs.")
 
 
-def scales(a: Array, axis: int) -> Array:
-    """A power of two for each row (or column), with which its largest entry is about 1. Raises Singular for a row of
-    zeros."""
-    largest = np.abs(a).max(axis=axis)
-    if not largest.all():
+def powers(sizes: Array) -> Array:
+    """Powers of two near 1/√size: rows and columns multiplied by them have entries near 1, and nothing is rounded.
+    Raises Singular where a row or a column is zero."""
+    if not sizes.all():
         raise singular("a row or a column of it is zero")
-    _, exponent = np.frexp(largest)
-    found: Array = np.ldexp(np.ones_like(largest), -exponent // 2)
+    _, exponent = np.frexp(sizes)
+    found: Array = np.ldexp(np.ones_like(sizes), -exponent // 2)
     return found
+
+
+# ---------------------------------------------------------------- tested
+
+
+def tested(solve: Callable[[Array], Array], a: Array, g: Array) -> Array:
+    """What `solve` finds for g, where a is not singular to working precision: an irregular right side beside g shows
+    how large the inverse is. Raises Singular.
+
+    Of matrices that are singular but for rounding, of 2 to 1000 rows, the estimate is 0.05 / eps at least.
+    """
+    probe = np.broadcast_to(irregular(g.shape[-2]).astype(g.dtype), (*g.shape[:-1], 1))
+    found = solve(np.concatenate([g, probe], axis=-1))
+    with np.errstate(all="ignore"):
+        condition = np.abs(a).sum(axis=-1).max(axis=-1) * np.abs(found[..., -1]).max(axis=-1)
+        fits = (condition * np.finfo(g.dtype).eps * SAFE < 1).all()
+    if not fits:
+        worst = float(np.max(condition))
+        raise singular(f"its condition number is about {worst:.0e}" if np.isfinite(worst) else "")
+    return found[..., :-1]
 
 
 def irregular(n: int) -> Array:
     """Numbers between -1 and 1 without a pattern, as a column: orthogonal to no vector that matters."""
     found: Array = np.cos(np.arange(1.0, n + 1) ** 2)[:, None]
     return found
-
-
-def check_condition(a: Array, grown: Array, eps: float) -> None:
-    """Raises Singular where the solution for an irregular right side says that the condition number is beyond what
-    the precision bears."""
-    n = a.shape[-1]
-    with np.errstate(all="ignore"):
-        condition = np.abs(a).sum(axis=-1).max(axis=-1) * np.abs(grown).max(axis=-1)
-        fits = (condition * eps * max(SAFE, n) < 1).all()
-    if not fits:
-        worst = float(np.max(condition))
-        raise singular(f"its condition number is about {worst:.0e}" if np.isfinite(worst) else "")
 
 
 # ---------------------------------------------------------------- positive definite
@@ -125,29 +134,21 @@ def solved_definite(a: Array, g: Array) -> Array:
     """x with a x = g for a symmetric positive definite a. Raises NotPositiveDefinite for any other."""
     if not a.size or not g.shape[-1]:
         return np.zeros_like(g)
-    lower = factor(a)
-    return substituted(lower, substituted(lower, g, False), True)
-
-
-def factor(a: Array) -> Array:
-    """The Cholesky factor. Raises NotPositiveDefinite where there is none, or where a pivot is no more than rounding
-    errors have left of its entry."""
     check_finite(a)
-    eps = np.finfo(a.dtype).eps
-    n = a.shape[-1]
     diagonal = np.einsum("...ii->...i", a).real
     if not (diagonal > 0).all():
         raise not_definite("a diagonal entry is zero or negative")
-    if not is_symmetric(a):
+    scale = powers(diagonal)
+    even = a * scale[..., :, None] * scale[..., None, :]
+    if not is_symmetric(even):
         raise not_definite("it is not symmetric")
     try:
-        found = np.linalg.cholesky(a)
+        lower = np.linalg.cholesky(even)
+        return tested(partial(substituted_twice, lower), even, g * scale[..., None]) * scale[..., None]
     except np.linalg.LinAlgError:
         raise not_definite("it has no Cholesky factor") from None
-    pivots = np.einsum("...ii->...i", found).real
-    if not (pivots**2 > n * eps * diagonal).all():
-        raise not_definite("it is singular to working precision")
-    return found
+    except Singular:
+        raise not_definite("it is singular to working precision") from None
 
 
 def is_symmetric(a: Array) -> bool:
@@ -156,6 +157,11 @@ def is_symmetric(a: Array) -> bool:
     uneven, size = np.abs(a @ probe - a.conj().swapaxes(-1, -2) @ probe), np.abs(a).max(axis=(-2, -1), initial=0.0)
     bound = np.sqrt(np.finfo(a.dtype).eps) * size * a.shape[-1]
     return bool((uneven.max(axis=(-2, -1), initial=0.0) <= bound).all())
+
+
+def substituted_twice(lower: Array, g: Array) -> Array:
+    """x with L Lᴴ x = g."""
+    return substituted(lower, substituted(lower, g, False), True)
 
 
 def substituted(lower: Array, g: Array, adjoint: bool) -> Array:
