@@ -28,6 +28,9 @@ SUITES = {
 }
 
 
+DTYPES = {"hessians": "float64"}  # of suites that are measured in another one than float32 unless it is asked for
+
+
 def words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
@@ -38,7 +41,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--case", type=words, default=(), help="only cases of these names, or first words of names")
     parser.add_argument("--with", dest="candidates", type=words, default=(), help="only these candidates, or methods")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every candidate (default: all cores)")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), help="of the inputs (default: float64 for hessians, else float32)"
+    )
     parser.add_argument("--quick", action="store_true", help="one call each: whether it works, not how fast it is")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="the times as bars too")
@@ -48,7 +53,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     rounds = QUICK if options.quick else FULL
-    return Settings(options.case, options.candidates, options.threads, options.dtype, rounds)
+    dtype = options.dtype or DTYPES.get(options.suite, "float32")
+    return Settings(options.case, options.candidates, options.threads, dtype, rounds)
 
 
 def unknown(settings: Settings, cases: Sequence[str], candidates: Sequence[str]) -> str | None:

@@ -399,6 +399,8 @@ def test_arguments() -> None:
     wanted = {"mps-20": True, "mpss": False, "chain-10": True, "chain-100": False, "chain": False}
     assert {name: settings.wants(name) for name in wanted} == wanted
     assert [settings.invites(name) for name in ("auto", "autograd")] == [True, False]
+    assert command.settings_of(command.arguments(["hessians"])).dtype == "float64"
+    assert command.settings_of(command.arguments(["hessians", "--dtype", "float32"])).dtype == "float32"
     everything = command.settings_of(command.arguments([]))
     assert everything.wants("mps-20") and everything.invites("jax") and everything.rounds == Rounds()
 
