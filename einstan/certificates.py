@@ -59,6 +59,8 @@ def certified(
     graph = Graph.of(program, [Term(of, (wrt, wrt))], ALL_LAWS)
     top, leaf = graph.values[program.leaves[of]], program.leaves[wrt]
     nodes = toposort([top])
+    if most is not None and len(above(leaf, nodes)) > most:
+        return None
     given = domain(nodes)
     if graph.numerators or not is_smooth(nodes, leaf, given):
         return None
@@ -72,6 +74,15 @@ def certified(
         return None
     reason = told(proof, names(program), words, words.hints[leaf])
     return Certificate(of, wrt, proof.sign > 0 or not proof.parts, proof.sign < 0 or not proof.parts, reason)
+
+
+def above(leaf: Node, nodes: Sequence[Node]) -> set[Node]:
+    """The leaf and the nodes that depend on it."""
+    found = {leaf}
+    for node in nodes:
+        if not found.isdisjoint(node.operands):
+            found.add(node)
+    return found
 
 
 # ---------------------------------------------------------------- smooth on a convex set
@@ -97,13 +108,12 @@ def exponent(y: Call) -> Fraction:
 
 def is_smooth(nodes: Sequence[Node], leaf: Node, given: Mapping[Node, Interval]) -> bool:
     """Whether all that depends on the leaf is smooth where it is defined, and that is a convex set."""
-    moving, affine = {leaf}, {leaf}
+    moving, affine = above(leaf, nodes), {leaf}
     defined, anywhere = intervals(nodes, given), intervals(nodes)
     for node in nodes:
         below = [o for o in node.operands if o in moving]
         if not below:
             continue
-        moving.add(node)
         if is_linear(node, below) and affine.issuperset(below):
             affine.add(node)
         elif isinstance(node, Call) and not is_smooth_call(node, affine, defined, anywhere):
@@ -224,6 +234,9 @@ class Told:
             core = f"diag({p}) - {p} {p}ᵀ"
             found = f"{b}ᵀ ({core}) {b}" if self.half else core
             found += f" weighted by {d}" if self.weighted else ""
+            told = {*self.part.product.rows, *(l for _, own in self.half for l in own)}
+            summed = [self.letters[l] for l in self.part.product.between if l in self.part.along[1] and l not in told]
+            found += f" summed over {', '.join(summed)}" if summed else ""
         elif self.is_identity:
             found = show_expr(formula(scale(self.part.coef, name_("δ", ())), (), self.words))
         elif not self.has_half:

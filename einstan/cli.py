@@ -40,6 +40,7 @@ from .syntax.roster import names_in
 Arguments = argparse.Namespace
 Report = dict[str, Any]
 BAR = 24  # characters of the progress bar
+CERTIFIED_TEXT = 1_000  # letters of a program in which `show` looks for certificates
 CERTIFIED = 20  # nodes of a gradient that `show` differentiates to find a certificate
 CERTIFICATES = 12  # scalars and inputs of which it looks for one
 
@@ -236,6 +237,8 @@ def show(arguments: Arguments) -> None:
 
 def certificates(program: Program) -> list[Certificate]:
     """What is proved of the scalars that no other name uses, in each input, with bounded work."""
+    if len(str(program)) > CERTIFIED_TEXT:
+        return []
     read = {name for d in program.checked.definitions.values() for name in names_in(d.body)}
     scalars = [name for name in program.names if not program.letters[name] and name not in read]
     pairs = [(of, wrt) for of in scalars for wrt in program.below(of).inputs][:CERTIFICATES]

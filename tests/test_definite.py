@@ -12,7 +12,7 @@ import pytest
 
 import einstan as es
 from einstan.certificates import Certificate
-from einstan.cli import main
+from einstan.cli import certificates, main
 from einstan.definite import semidefinite
 from einstan.dims import Dim
 from einstan.intervals import RULES, Interval, intervals
@@ -213,6 +213,11 @@ CERTIFIED = {
     "log Σ exp": ("L = logsumexp[i](x[i])", "x", "its Hessian is diag(p) - p pᵀ with p[i] = softmax[i](x[i])"),
     "log Σ exp, naive": ("L = log(exp(A[I,J] x[J]) 1[I])", "x", "Bᵀ (diag(p) - p pᵀ) B"),
     "weighted log Σ exp": ("L = v[N]^2 logsumexp[i](A[N,i,J] x[J])", "x", "weighted by d with"),
+    "a bias below a softmax": (
+        "fact T[n,C] 1[C] = 1[n]; L = - T[N,C] log_softmax[C](Z[N,C] + b[C])",
+        "b",
+        "diag(p) - p pᵀ summed over n with p[n,c] = softmax[c](Z[n,c] + b[c])",
+    ),
     "softmax cross entropy": (
         "fact T[b,C] 1[C] = 1[b]; Z[b,c] = X[b,F] W[F,c]; L = - T[B,C] log_softmax[C](Z[B,C])",
         "W",
@@ -392,6 +397,14 @@ def test_show_prints_certificates(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "--json", "-e", text]) == 0
     told = json.loads(capsys.readouterr().out)["convexity"]
     assert {k: told[1][k] for k in list(told[1])[:4]} == {"of": "L", "wrt": "w", "convex": True, "concave": False}
+
+
+def test_show_looks_for_little() -> None:
+    """Deep nets are shown as fast as before: the search is bounded by text, names and nodes."""
+    long = "\n".join(f"h{n + 1}[i] = tanh(h{n}[i])" for n in range(100)) + "\nL = h100[I] h100[I]"
+    assert certificates(es.parse(long)) == []
+    many = "L = " + " + ".join(f"x{n} x{n}" for n in range(40))
+    assert len(certificates(es.parse(many))) <= 12
 
 
 def test_show_says_nothing_of_what_is_not_proved(capsys: pytest.CaptureFixture[str]) -> None:
