@@ -514,7 +514,7 @@ class Derived(Program):
         if of is not None:
             return super().jvp(of, wrt, tangent)
         if any(t.tangents for t in terms(self.tree)):
-            raise EinstanDerivativeError("This is a directional derivative already.", "Differentiate it by names.")
+            return self.alone.jvp(wrt, tangent)
         pairs = self.tangents(wrt, tangent)
         return self.grown(wrt, lambda t: replace(t, tangents=pairs), {v: name for name, v in pairs})
 
@@ -526,7 +526,7 @@ class Derived(Program):
     def alone(self) -> Expr:
         """The one derivative that this holds, as an expression."""
         line = self.lines[-1]
-        if not isinstance(self.tree, Term) or not isinstance(line, ast.Claim) or self.extra:
+        if not isinstance(self.tree, Term) or not isinstance(line, ast.Claim):
             raise EinstanDerivativeError("This holds several derivatives.", "Take one of them by one name.")
         return Expr(self.base, line.forms[0])
 

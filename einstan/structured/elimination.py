@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from math import sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -149,14 +150,13 @@ class Update:
         if both is None:
             return None
         grown, c = layout.rolled(both[..., m:]), layout.rolled(right).swapaxes(-1, -2)
-        small = c @ grown
-        np.einsum("trr->tr", small)[...] += signs
+        inner = Inner.of(c, grown, signs)
         if system.definite:
-            check_inertia(small, signs)
+            inner.check_inertia(signs)
 
         def updated(y: Array) -> Array:
             rolled = layout.rolled(y)
-            return layout.unrolled(rolled - grown @ self.of_small(small, c @ rolled), y.shape[-1:])
+            return layout.unrolled(rolled - grown @ inner.solve(c @ rolled), y.shape[-1:])
 
         x = updated(both[..., :m])
         for _ in range(REFINED):
@@ -178,12 +178,6 @@ class Update:
             if (signs < 0).all():  # the whole is less than S
                 raise
             return None
-
-    def of_small(self, small: Array, g: Array) -> Array:
-        try:
-            return systems.solved(small, g)
-        except Singular as error:
-            raise (systems.not_definite("it is singular") if self.system.definite else error) from None
 
     def residual(self, g: Array, x: Array) -> tuple[Array, bool]:
         """g - (H + shift) x, and whether all of it may be rounding errors of its terms."""
@@ -234,12 +228,40 @@ class Part(NamedTuple):
         return Part(left, left, np.where(weights < 0, -1, 1).astype(dtype).reshape(system.layout.t, s.rank), True)
 
 
-def check_inertia(small: Array, signs: Array) -> None:
-    """Raises NotPositiveDefinite unless S + B Σ Bᵀ is positive definite, as S is: Σ + Bᵀ S⁻¹ B has as many negative
-    eigenvalues as Σ then, by Sylvester's law of inertia."""
-    if (signs > 0).all() or not np.isfinite(small).all():
-        return
-    values = np.linalg.eigvalsh(small)
-    margin = systems.SAFE * np.finfo(small.dtype).eps * np.abs(values).max(axis=-1, initial=1.0)
-    if ((values < -margin[:, None]).sum(axis=-1) < (signs < 0).sum(axis=-1)).any():
-        raise systems.not_definite("its terms of low rank outweigh the others")
+@dataclass(frozen=True)
+class Inner:
+    """Σ + C S⁻¹ B, rows and columns multiplied by `scale`, with which the summands of its diagonal have sizes near 1:
+    what is left of them is nothing but their rounding errors where it is small."""
+
+    matrix: Array
+    scale: Array
+    errors: float  # roundings that an entry may consist of: sums of n terms have about √n
+
+    @staticmethod
+    def of(c: Array, grown: Array, signs: Array) -> Inner:
+        size = 1 + np.einsum("trn,tnr->tr", np.abs(c), np.abs(grown))
+        systems.check_finite(size)
+        scale = systems.powers(size)
+        matrix = c @ grown
+        np.einsum("trr->tr", matrix)[...] += signs
+        errors = systems.SAFE + 4 * sqrt(grown.shape[1])
+        return Inner(matrix * scale[:, :, None] * scale[:, None, :], scale, errors)
+
+    def solve(self, g: Array) -> Array:
+        """Raises Singular where there is no inverse."""
+        if not self.matrix.size:
+            return g
+        sizes = np.maximum(np.abs(self.matrix), np.eye(self.matrix.shape[-1], dtype=self.scale.dtype))
+        x = systems.solved_safely(
+            partial(systems.eliminated, self.matrix), sizes, g * self.scale[..., None], self.errors
+        )
+        return x * self.scale[..., None]
+
+    def check_inertia(self, signs: Array) -> None:
+        """Raises NotPositiveDefinite unless S + B Σ Bᵀ is positive definite, as S is: this has as many negative
+        eigenvalues as Σ then, by Sylvester's law of inertia, and none that is zero."""
+        values = np.linalg.eigvalsh(self.matrix)
+        margin = self.errors * np.finfo(signs.dtype).eps * np.abs(values).max(axis=-1, initial=1.0)[:, None]
+        below, above = (values < -margin).sum(axis=-1), (values > margin).sum(axis=-1)
+        if (below < (signs < 0).sum(axis=-1)).any() or (above < (signs > 0).sum(axis=-1)).any():
+            raise systems.not_definite("its terms of low rank take away what the others have")

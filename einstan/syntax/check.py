@@ -99,10 +99,10 @@ class Program:
             shapes={n: tuple(self.resolve(side.dim) for side in shape) for n, shape in self.known.shapes.items()},
             definitions=definitions if context is None else {**context.definitions, **definitions},
             order=order if context is None else context.order + order,
-            claims=claims if context is None else context.claims + claims,
+            claims=claims if context is None else self.claims_before() + claims,
             facts=facts if context is None else context.facts + facts,
             labels=labels if context is None else context.labels + labels,
-            scopes=self.scopes() if context is None else {**context.scopes, **self.scopes()},
+            scopes=self.scopes() if context is None else {**self.scopes_before(), **self.scopes()},
             equations=self.recorded_equations(),
             parts=tuple(part for _, reader in self.readers for part in reader.parts),
             uses=self.roster.uses,
@@ -117,6 +117,31 @@ class Program:
     def scopes(self) -> dict[int, Scope]:
         """By the id of the root."""
         return {id(root): reader.scope(self.resolve) for root, reader in self.readers}
+
+    def sizes_grown(self) -> bool:
+        """Whether a size of the context has another symbol now: that of an axis which the statements brought."""
+        before = self.context.shapes.values() if self.context else ()
+        return any(self.resolve(d) != d for shape in before for d in shape)
+
+    def scopes_before(self) -> Mapping[int, Scope]:
+        assert self.context is not None
+        before = self.context.scopes
+        return {key: scope.resolved(self.resolve) for key, scope in before.items()} if self.sizes_grown() else before
+
+    def claims_before(self) -> tuple[CheckedClaim, ...]:
+        assert self.context is not None
+        return tuple(map(self.claim_resolved, self.context.claims)) if self.sizes_grown() else self.context.claims
+
+    def claim_resolved(self, claim: CheckedClaim) -> CheckedClaim:
+        forms = tuple(
+            replace(
+                form,
+                scope=form.scope and form.scope.resolved(self.resolve),
+                axes={name: self.resolve(d) for name, d in form.axes.items()},
+            )
+            for form in claim.forms
+        )
+        return replace(claim, forms=forms)
 
     def resolve(self, dim: Dim) -> Dim:
         if dim not in self.memo:

@@ -71,6 +71,16 @@ class Scope:
     equations: tuple[Equation, ...]
     parts: tuple[Part, ...]
 
+    def resolved(self, resolve: Callable[[Dim], Dim]) -> Scope:
+        """The same with every size resolved."""
+        axes, summed = (
+            {key: {name: resolve(d) for name, d in own.items()} for key, own in table.items()}
+            for table in (self.axes, self.summed)
+        )
+        bounds = {key: (resolve(low), resolve(high)) for key, (low, high) in self.bounds.items()}
+        extents = {key: resolve(d) for key, d in self.extents.items()}
+        return Scope(axes, summed, extents, bounds, self.equations, self.parts)
+
 
 class Formula(Protocol):
     """A function whose formula is known: it acts entry by entry, as `body` says in the scalars `params`."""
