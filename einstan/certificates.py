@@ -17,6 +17,7 @@ from .definite import Factor, Part, Proof, multiplied, semidefinite
 from .facts import simplify_by
 from .intervals import POSITIVE, Interval, intervals
 from .ir import UNIT, Add, Call, Coef, Einsum, Labels, Node, name_, rebuild, scale, substitute, toposort
+from .prims.linalg import LINALG
 from .prims.scalar import COMPARISONS, LOG, LOG1P, POW, power
 from .prims.shape import SHAPE
 from .request import ALL_LAWS, Definitions, Graph, Term
@@ -29,7 +30,9 @@ SMOOTH: Final = frozenset(
     "exp expm1 sin cos sinh cosh tanh sigmoid softplus erf erfc atan logcosh logaddexp softmax log_softmax logsumexp "
     "prod part concat".split()
 )
-HIDING: Final = frozenset({"where", "step", "sign", "opaque", *COMPARISONS})  # may be finite where an argument is nan
+HIDING: Final = frozenset(  # may be finite where an argument is nan
+    {"where", "step", "sign", "power", "part", "unit", "opaque", *LINALG, *COMPARISONS}
+)
 LONGEST: Final = 120  # letters of a formula that is told
 PARTS: Final = 3  # of a sum that is told
 
@@ -61,7 +64,7 @@ def certified(
     nodes = toposort([top])
     if most is not None and len(above(leaf, nodes)) > most:
         return None
-    given = domain(nodes)
+    given = domain(top)
     if graph.numerators or not is_smooth(nodes, leaf, given):
         return None
     (gradient,), _ = graph.derivatives([Term(of, (wrt,))], {of: top}, {}, list)
@@ -88,12 +91,21 @@ def above(leaf: Node, nodes: Sequence[Node]) -> set[Node]:
 # ---------------------------------------------------------------- smooth on a convex set
 
 
-def domain(nodes: Sequence[Node]) -> dict[Node, Interval]:
-    """What logarithms and roots are taken of is positive where the whole is defined."""
-    calls = [node for node in nodes if isinstance(node, Call)]
-    if any(y.prim.name in HIDING for y in calls):
-        return {}
+def domain(top: Node) -> dict[Node, Interval]:
+    """What logarithms and roots are taken of is positive where the whole is defined, unless that hides what is nan."""
+    felt = {top}
+    for node in reversed(toposort([top])):
+        if node in felt and not hides(node):
+            felt.update(node.operands)
+    calls = [node for node in felt if isinstance(node, Call)]
     return {y.operands[0]: POSITIVE for y in calls if y.prim is LOG or is_root(y)}
+
+
+def hides(node: Node) -> bool:
+    """Whether a node may be finite where an operand is nan. Of a diagonal the rest is not looked at."""
+    if isinstance(node, Einsum):
+        return any(len(set(own)) < len(own) for own in node.labels)
+    return isinstance(node, Call) and node.prim.name in HIDING
 
 
 def is_root(y: Call) -> bool:

@@ -271,7 +271,7 @@ class Expressions(Names):
                 span,
             )
         raise self.error(
-            "A bracket [ ] after a space joins its parts, and does not say along which index.",
+            "A bracket [ ] that follows no name joins its parts, and does not say along which index.",
             "Write W[j,K] [h[K], x[K]]_K, ( ) around a group; before the indices of a name leave no space.",
             span,
         )
