@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from .derive import derive
 from .dims import Dim, SizeClash, Sizes
-from .errors import EinstanDerivativeError, EinstanNameError, EinstanShapeError
+from .errors import EinstanDerivativeError, EinstanNameError, EinstanShapeError, EinstanTypeError
 from .ir import Call, Node, einsum, name_, pattern, substitute, toposort
 from .prims.opaque import OPAQUE, sees_axes
 from .prims.reduce import ALONG
@@ -62,6 +62,8 @@ def bindings_of(given: Mapping[str, Any], known: Collection[str] | None) -> Bind
     """`compile(functions=given)` for a program whose opaque functions are `known`."""
     written: dict[str, str | Formula] = {}
     callables: dict[Key, Callable[..., Any]] = {}
+    if not isinstance(given, Mapping):
+        raise EinstanTypeError(f"functions is a {type(given).__name__}.", 'Write functions={"f": "tanh"}.')
     for text, value in given.items():
         key = read_key(str(text))
         if known is not None and key[0] not in known:

@@ -59,6 +59,10 @@ class EinstanDerivativeError(EinstanError):
     """There is no such derivative."""
 
 
+class Unsolvable(EinstanError):
+    """A matrix has no inverse, or is not positive definite."""
+
+
 class MissingBackendError(EinstanError, ImportError):
     """The backend is not installed, or not built yet."""
 

@@ -564,7 +564,7 @@ def called(wrt: Any) -> str | list[str]:
     """The name or names to differentiate by; a tensor or a name's expression says its own."""
     if isinstance(wrt, str):
         return wrt
-    if isinstance(wrt, Expr):
+    if isinstance(wrt, Expr) or not isinstance(wrt, Iterable):
         return name_of(wrt)
     return [x if isinstance(x, str) else name_of(x) for x in wrt]
 

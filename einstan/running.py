@@ -20,7 +20,7 @@ from . import straight
 from .arrays import Array, DType
 from .collector import paused
 from .emit import Functions, born, compiled, emit, failed
-from .errors import EinstanError
+from .errors import Unsolvable
 from .placing import check_arrays
 from .plan import Plan, Value
 
@@ -119,10 +119,10 @@ class Bound:
         self.pool.append(held)
         return found
 
-    def unsolvable(self, error: np.linalg.LinAlgError, functions: Functions) -> EinstanError:
+    def unsolvable(self, error: np.linalg.LinAlgError, functions: Functions) -> Unsolvable:
         """A matrix that has no inverse, or is not definite, with the formula of the step."""
         step = failed(error, emit(self.plan, made=None if functions is self.functions else ()))
-        return EinstanError(
+        return Unsolvable(
             f"{error} in the step {step}.",
             "Look at the entries of the matrix; a multiple of delta[i,j] may be added to it.",
         )

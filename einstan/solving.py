@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import EinstanNameError, EinstanTypeError
@@ -79,7 +79,8 @@ def root(
     array([1.414214, 3.      ])
     """
     settings = Settings(functions, tolerance, max_iterations, memory_limit, progress)
-    require(program, [of] if isinstance(of, str) else of)
+    of = of if isinstance(of, str) or not isinstance(of, Iterable) else list(of)
+    require(program, of if isinstance(of, list) else [of])
     return zero(program, of, wrt, start, data, settings)
 
 

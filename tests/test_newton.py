@@ -83,6 +83,17 @@ MINIMA = [
     ("L = x^4", "x", 1.0, {}, 0.0, 30),  # no curvature at the minimum
     ("L = sqrt(1 + x^2)", "x", 3.0, {}, 1.0, 20),  # a whole step is much too long
     ("L = exp(x) + exp(-x) + 1000000", "x", 2.0, {}, 1000002.0, 10),  # rounding hides the descent
+    ("L = 1000000 + x^4 - x^2", "x", 1e-7, {}, 999999.75, 10),  # and that from a maximum
+    ("L = (x - 3)^12", "x", 0.0, {}, 0.0, 40),  # long steps outward
+    ("L = (x - 3)^2", "x", 1e25, {}, 0.0, 3),
+    (
+        "C[i,j] = cholesky[i,j](X[i,j] + a delta[i,j])\nL = a - 2 sum[i](log(C[i,i]))",
+        "a",
+        9.0,
+        {"X": np.diag([0.0, -1.0])},
+        2.618033988749895 - np.log(1.618033988749895 * 2.618033988749895),
+        12,
+    ),
 ]
 
 
@@ -203,7 +214,8 @@ def test_ends_of_a_spectrum(size: int, precise: float, rank: int) -> None:
 def test_conjugate_gradients_end_at_negative_curvature() -> None:
     b = np.array([1.0, 1.0, 0.0])
     for d, expected in (([2.0, 4.0, 8.0], [0.5, 0.25, 0.0]), ([-1.0, -1.0, 1.0], b), ([0.0, 0.0, 0.0], b)):
-        np.testing.assert_allclose(conjugate_gradients(lambda v, d=d: np.array(d) * v, b, 1e-12), expected)
+        found, _ = conjugate_gradients(lambda v, d=d: np.array(d) * v, b, 1e-12)
+        np.testing.assert_allclose(found, expected)
 
 
 # ---------------------------------------------------------------- why a search ends
@@ -217,6 +229,7 @@ ENDS = [
     ("L = x", 1.0, {}, Status.ITERATIONS, "norm is 1"),
     ("L = exp(x) - x", 400.0, {"max_iterations": 3}, Status.ITERATIONS, "in 3 iterations"),  # its square overflows
     ("L = abs(x - 1/3) + x^2", 1.0, {}, Status.NO_DESCENT, "No step leads down"),
+    ("L = -1/(1 - x)", 0.0, {"max_iterations": np.int64(99)}, Status.NO_DESCENT, "No step leads down"),  # to a pole
 ]
 
 
@@ -327,6 +340,9 @@ WRONG = [
     ({"tolerance": float("nan")}, es.EinstanError, "no tolerance"),
     ({"max_iterations": -1}, es.EinstanError, "no number of iterations"),
     ({"max_iterations": 2.5}, es.EinstanError, "no number of iterations"),
+    ({"of": 3}, es.EinstanNameError, "int is no name"),
+    ({"wrt": None}, es.EinstanNameError, "by names"),
+    ({"functions": 3}, es.EinstanTypeError, "functions is a int"),
     ({"memory_limit": "much"}, es.EinstanError, "no limit of memory"),
 ]
 
@@ -389,16 +405,35 @@ def test_newton_finds_the_root_of_what_has_axes() -> None:
     np.testing.assert_array_equal(found.x, same.x)
 
 
+def test_matrices_that_a_step_makes_singular_shorten_it() -> None:
+    found = es.root(es.parse("F[i,j] = inv[i,j](X[i,j]) - A[i,j]"), "F", "X", 2 * np.eye(3), {"A": np.eye(3)})
+    assert found.success and found.nit <= 10, found.message
+    np.testing.assert_allclose(found.x, np.eye(3), atol=1e-9)
+    with pytest.raises(es.EinstanError, match="Singular matrix in the step"):
+        es.root(es.parse("F[i,j] = inv[i,j](X[i,j]) - A[i,j]"), "F", "X", np.zeros((3, 3)), {"A": np.eye(3)})
+
+
+def test_a_residual_of_rounding_is_a_root_where_the_jacobian_is_singular() -> None:
+    A = np.arange(9.0).reshape(3, 3) * 1e8
+    found = es.root(es.parse("F[i] = A[i,K] x[K] - b[i]"), "F", "x", [100.0, 200.0, 3.0], {"A": A, "b": A.sum(1)})
+    assert found.success and np.abs(A @ found.x - A.sum(1)).max() < 1e-4, found.message
+
+
 NO_ROOTS = [
     ("F = x^2 + 1", 3.0, Status.NO_DESCENT),
     ("F = exp(x)", 3.0, Status.DIVERGES),
     ("F = log(x)", -1.0, Status.NOT_FINITE),
+    ("F = x^2 - 1", 0.0, Status.NO_DESCENT),  # no slope
+    ("F[i] = A[i,K] x[K] - b[i]", [100.0, 200.0], Status.NO_DESCENT),  # parallel lines
+    ("F[i] = b[i] / (x[i]^2 + 1) + 0 A[i,i]", [0.0, 0.0], Status.NO_DESCENT),  # a maximum of |F|
 ]
 
 
 @pytest.mark.parametrize(("text", "start", "status"), NO_ROOTS)
 def test_no_root(text: str, start: float, status: Status) -> None:
-    found = es.root(es.parse(text), "F", "x", start)
+    p = es.parse(text)
+    given = {"A": [[1.0, 2.0], [1.0, 2.0]], "b": [1.0, 2.0]}
+    found = es.root(p, "F", "x", start, {name: given[name] for name in p.inputs if name in given})
     assert (found.status, found.success) == (status, False), found.message
 
 

@@ -114,3 +114,10 @@ def test_sizes_that_nothing_says() -> None:
         es.parse(TEXT).scipy("Z", wrt="W", **DATA, **START)
     with pytest.raises(es.EinstanShapeError, match="c has the shape"):
         both().vector({**START, "c": np.zeros(3)})
+
+
+@pytest.mark.parametrize(("entry", "said"), [("a", "dtype <U"), (1j, "complex"), (None, "dtype object")])
+def test_vectors_that_are_no_real_numbers(entry: Any, said: str) -> None:
+    for call in (lambda: both()["fun"]([entry] * 8), lambda: both().vector({"W": np.ones((3, 2)), "c": [entry] * 2})):
+        with pytest.raises(es.EinstanError, match=said):
+            call()

@@ -15,13 +15,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..arrays import Array
+from ..errors import Unsolvable
 from .flat import length
 from .line_search import Direction, Found, Point, is_rounding, search
 from .results import Progress, Record
 from .spectrum import NotFinite
 
-FAR: Final = 1e20  # an entry of x beyond it: there is no minimum on the way
-STEADY: Final = 0.9  # of the step before; a search whose steps do not shrink does not come to an end
+FAR: Final = 1e20  # times the start, or 1: an entry of x beyond it, and there is no minimum on the way
+STEADY: Final = 0.95  # of the step before; a search whose steps do not shrink does not come to an end
 SEEN: Final = 4  # such steps in a row
 
 
@@ -67,17 +68,18 @@ class Descent:
     max_iterations: int
     progress: Progress
     escape: Callable[[Point], Found | None]
+    far: float = FAR
     last: float = np.inf  # how far the last step went
     outward: int = 0  # steps in a row that led away from the origin and were as long as the one before
 
     @np.errstate(all="ignore")
     def run(self, x: Array) -> End:
-        move = Move(self.at(x))
+        move, self.far = Move(self.at(x)), FAR * max(1.0, float(np.abs(x).max(initial=0.0)))
         for n in count():
             self.progress(Record(n, move.point.value, move.point.norm, move.step, move.shift))
             try:
                 after = self.after(move, n)
-            except NotFinite:
+            except (NotFinite, Unsolvable):
                 after = Status.NOT_FINITE
             if isinstance(after, Status):
                 return End(move.point, after, n)
@@ -90,7 +92,7 @@ class Descent:
         point = move.point
         if not point.finite:
             return Status.NOT_FINITE
-        if np.abs(point.x).max(initial=0.0) > FAR:
+        if np.abs(point.x).max(initial=0.0) > self.far:
             return Status.DIVERGES
         if point.norm <= self.tolerance:
             return self.at_rest(move, n)
@@ -98,8 +100,10 @@ class Descent:
             return Status.ITERATIONS
         way = self.direction(point)
         found = search(self.at, point, way)
+        if found is None and way.against:
+            found = self.escape(point)
         if found is None:
-            return Status.ROUNDING if is_rounding(point, way) else Status.NO_DESCENT
+            return Status.ROUNDING if is_rounding(point, way) and not way.against else Status.NO_DESCENT
         return Move(*found, way.shift, way.vouches)
 
     def at_rest(self, move: Move, n: int) -> Move | Status:

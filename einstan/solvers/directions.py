@@ -14,7 +14,7 @@ import numpy as np
 from ..arrays import Array
 from ..structured import NotPositiveDefinite, Singular
 from .flat import length
-from .line_search import Direction, Point
+from .line_search import VISIBLE, Direction, Point
 from .spectrum import NotFinite, extremes, norm
 
 FIRST: Final = 1e-3  # of the Hessian's norm: the least shift that is made for a negative eigenvalue
@@ -58,7 +58,7 @@ def turned(h: Curvature, g: Array, scale: float) -> Direction:
         if step is not None:
             along = max(0.0, length(step) - abs(float(v @ step)))
             step = step + np.copysign(along, v @ g) * v if low < 0 else step
-            return Direction(-step, -float(g @ step), shift)
+            return Direction(-step, -float(g @ step), shift, against=low < 0)
     raise NotFinite
 
 
@@ -88,37 +88,39 @@ def truncated(product: Callable[[Array, Array], Array]) -> Callable[[Point], Dir
         g = point.vector
         first.append(point.norm)
         enough = min(0.5, float(np.sqrt(point.norm / first[0]))) * point.norm
-        step = conjugate_gradients(lambda v: product(point.x, v), -g, enough)
-        return Direction(step, float(g @ step))
+        step, curvature = conjugate_gradients(lambda v: product(point.x, v), -g, enough)
+        return Direction(step, float(g @ step), against=curvature < -(float(np.finfo(g.dtype).eps) ** 0.5))
 
     return direction
 
 
-def conjugate_gradients(product: Callable[[Array], Array], b: Array, enough: float) -> Array:
-    """x with |H x - b| <= enough, or where a direction of no positive curvature ended the search."""
+def conjugate_gradients(product: Callable[[Array], Array], b: Array, enough: float) -> tuple[Array, float]:
+    """x with |H x - b| <= enough, or where a direction p of no positive curvature ended the search; the least of
+    p H p / |p| |H p|."""
     x, r = np.zeros_like(b), b
-    p, rr = r, float(r @ r)
+    p, rr, least = r, float(r @ r), 1.0
     for turn in range(min(2 * b.size + 10, PRODUCTS)):
         hp = product(p)
         curved, pp = float(p @ hp), float(p @ p)
+        least = min(least, curved / ((length(p) * length(hp)) or 1.0))
         if not np.isfinite(curved):
             raise NotFinite
         if curved <= np.finfo(b.dtype).eps * pp:
-            return x if turn else b * (rr / abs(curved) if curved else 1.0)
+            return (x if turn else b * (rr / abs(curved) if curved else 1.0)), least
         x = x + (rr / curved) * p
         r = r - (rr / curved) * hp
         rr, last = float(r @ r), rr
         if rr**0.5 <= enough:
             break
         p = r + (rr / last) * p
-    return x
+    return x, least
 
 
 # ---------------------------------------------------------------- a square matrix
 
 
 def solving(jacobian: Callable[[Array], Array]) -> Callable[[Point], Direction]:
-    """-J⁻¹ F; where J is singular, the step of Levenberg and Marquardt."""
+    """-J⁻¹ F; where J is singular, the step of Levenberg and Marquardt, which ends where |F| is least, root or not."""
 
     def direction(point: Point) -> Direction:
         j, f = jacobian(point.x), point.vector
@@ -126,7 +128,8 @@ def solving(jacobian: Callable[[Array], Array]) -> Callable[[Point], Direction]:
         if not np.isfinite(scale):
             raise NotFinite
         step, shift = straight(j, f, scale) or damped(j, f, scale or 1.0)
-        return Direction(-step, -float(f @ (j @ step)), shift)
+        rounding = VISIBLE * float(np.finfo(f.dtype).eps) * scale * length(point.x)
+        return Direction(-step, -float(f @ (j @ step)), shift, against=shift > 0 and point.norm > rounding)
 
     return direction
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..arrays import Array
+from ..errors import Unsolvable
 
 ARMIJO: Final = 1e-4  # of the descent that the slope promises, so much is asked for
 LEAST, MOST = 0.1, 0.5  # of the last step, the next one is so much
@@ -38,12 +39,13 @@ class Point(NamedTuple):
 
 class Direction(NamedTuple):
     """A step, the slope of the value along it, the shift of the Hessian that it was found with, and whether that
-    Hessian vouches for a minimum near."""
+    Hessian vouches for a minimum near, or is against one: then no rounding makes this point the end of the search."""
 
     step: Array
     slope: float
     shift: float = 0.0
     vouches: bool = False
+    against: bool = False
 
 
 class Found(NamedTuple):
@@ -55,13 +57,21 @@ def search(at: Callable[[Array], Point], start: Point, way: Direction) -> Found 
     """The first of ever shorter steps after which the value has fallen enough; None if there is none."""
     t = 1.0
     for _ in range(TRIALS):
-        trial = at(start.x + start.x.dtype.type(t) * way.step)
+        trial = tried(at, start.x + start.x.dtype.type(t) * way.step)
         if trial.finite and (falls(start, trial, t * way.slope) or settles(start, trial, t * way.slope)):
             return Found(trial, t)
         if is_rounding(start, way, t):
             return None
         t *= shorter(start, trial, t * way.slope)
     return None
+
+
+def tried(at: Callable[[Array], Point], x: Array) -> Point:
+    """The point at x; where a matrix has no inverse there, or is not positive definite, nothing of it is finite."""
+    try:
+        return at(x)
+    except Unsolvable:
+        return Point(x, np.nan, np.full_like(x, np.nan), np.nan)
 
 
 def falls(start: Point, trial: Point, promised: float) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, as_arrays, differentiable
 from ..errors import EinstanShapeError
 from .given import beside, given, given_without_start, names_of, starts
 from .line_search import Point
@@ -34,10 +34,10 @@ class Arguments(dict[str, Any]):
 
     def vector(self, arrays: Any) -> Array:
         """The vector of these arrays."""
-        own = starts(self.objective.names, self.one, arrays)
+        own = real(starts(self.objective.names, self.one, arrays))
         for name, shape in self.objective.flat.shapes.items():
-            if np.shape(own[name]) != shape:
-                raise EinstanShapeError(f"{name} has the shape {np.shape(own[name])}, and {shape} is wanted.")
+            if own[name].shape != shape:
+                raise EinstanShapeError(f"{name} has the shape {own[name].shape}, and {shape} is wanted.")
         return self.objective.flat.vector(own)
 
     def arrays(self, x: Any) -> Any:
@@ -64,7 +64,7 @@ class Arguments(dict[str, Any]):
         return last
 
     def checked(self, x: Any) -> Array:
-        found = np.ascontiguousarray(x, np.float64)
+        found = np.ascontiguousarray(real({"the vector": x})["the vector"], np.float64)
         if found.shape != (self.objective.flat.size,):
             raise EinstanShapeError(
                 f"A vector of {self.objective.flat.size} entries is wanted, and this has the shape {np.shape(x)}."
@@ -86,6 +86,11 @@ def arguments(
     start = {name: widened(x) for name, x in starts(names, one, own).items()}
     found, first = given(slopes, program, start, {name: x for name, x in data.items() if name not in own})
     return Arguments(Objective(program, of, slopes, found, options), one, first)
+
+
+def real(given: Mapping[str, Any]) -> dict[str, Array]:
+    """Arrays of numbers that may vary."""
+    return dict(zip(given, differentiable(as_arrays(given), list(given), frozenset(given), {}), strict=True))
 
 
 def widened(x: Any) -> Any:

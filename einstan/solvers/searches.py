@@ -8,6 +8,8 @@ from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from ..arrays import Array
 from ..errors import EinstanError
 from ..memory import read_bytes
@@ -42,7 +44,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.tolerance is not None and not is_tolerance(self.tolerance):
             raise EinstanError(f"{self.tolerance!r} is no tolerance.", "Write tolerance=1e-8.")
-        if isinstance(self.max_iterations, bool) or not isinstance(self.max_iterations, int) or self.max_iterations < 0:
+        if not is_count(self.max_iterations):
             raise EinstanError(f"{self.max_iterations!r} is no number of iterations.", "Write max_iterations=100.")
         read_bytes(self.memory_limit)
 
@@ -70,6 +72,10 @@ class Settings:
 
 def is_tolerance(x: object) -> bool:
     return isinstance(x, Real) and float(x) >= 0
+
+
+def is_count(x: object) -> bool:
+    return isinstance(x, int | np.integer) and not isinstance(x, bool) and x >= 0
 
 
 # ---------------------------------------------------------------- minima
