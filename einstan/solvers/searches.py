@@ -75,7 +75,7 @@ def is_tolerance(x: object) -> bool:
 
 
 def is_count(x: object) -> bool:
-    return isinstance(x, int | np.integer) and not isinstance(x, bool) and x >= 0
+    return isinstance(x, int | np.integer) and not isinstance(x, bool) and bool(x >= 0)
 
 
 # ---------------------------------------------------------------- minima
