@@ -96,10 +96,10 @@ def kernel_of(
     several = graph.has_products()
     pack = packer(tree)
 
-    def build(env: Env, order: Order) -> Wanted:
+    def build(env: Env, order: Order, real: bool) -> Wanted:
         roots = graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
         wanted = structured(roots, signature.matrices, pack, env) if options.structured else arrays(roots, pack)
-        return wanted if options.strict else wanted._replace(nodes=halved(wanted.nodes, Guessed(env)))
+        return wanted._replace(nodes=halved(wanted.nodes, Guessed(env))) if real and not options.strict else wanted
 
     read = read_inputs(plain, signature.shapes)
     spec = Spec(

@@ -1,7 +1,8 @@
 """halves: Σ_a X[a,i] d[a] X[a,j], d of one sign, as ± Rᵀ R with R[a,i] = √|d[a]| X[a,i].
 
 A matrix times its own transpose is computed on one side of the diagonal and mirrored. Laws: the values stay, up to
-rounding; integers are left alone, whose roots are none; what is mirrored costs less than what is saved.
+rounding, where all numbers are real; integers are left alone, whose roots are none; what is mirrored costs less than
+what is saved.
 """
 
 from __future__ import annotations

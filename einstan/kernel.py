@@ -72,14 +72,14 @@ class Spec:
     """What a kernel is made of.
 
     `inputs` gives the axis letters and `shapes` the sizes of what is read, `known` are inputs that are not; `build`
-    says for sizes what is computed; `explain` words a mismatch of sizes; `wrt` are inputs that derivatives are taken
-    by, `real` those below functions of reals; `functions` are Python's, `recipe` makes the kernel again. `optimize` is
-    what `order.method_for` gave.
+    says what is computed for sizes, and where all arrays are real or not; `explain` words a mismatch of sizes; `wrt`
+    are inputs that derivatives are taken by, `real` those below functions of reals; `functions` are Python's, `recipe`
+    makes the kernel again. `optimize` is what `order.method_for` gave.
     """
 
     inputs: Mapping[str, tuple[str, ...]]
     shapes: Mapping[str, Shape]
-    build: Callable[[Env, Order], Wanted]
+    build: Callable[[Env, Order, bool], Wanted]
     known: frozenset[str] = frozenset()
     explain: Callable[[dict[str, tuple[int, ...]]], Exception | None] | None = None
     backend: str = "numpy"
@@ -287,7 +287,7 @@ class Kernel:
         with paused():
             order = Order(spec.optimize, entries(spec.memory_limit, dtypes.values()))
             cores = Cores(count())
-            wanted = spec.build(env, order)
+            wanted = spec.build(env, order, all(d.kind != "c" for d in dtypes.values()))
             nodes = prepared(wanted.nodes, env, order)
 
             def make(outputs: Sequence[Node], first: Sequence[Node]) -> Plan:

@@ -276,6 +276,16 @@ UNCERTIFIED = {
     "poles of a tangent": ("L = tan(x[I]) 1[I]", "x"),
     "a norm that starts at zero": ("L = (x[I] x[I])^0.25", "x"),
     "a tanh net": ("L = tanh(X[B,K] w[K])^2 1[B]", "w"),
+    "a logarithm off the diagonal": ("P[i,j] = log(c[i,j]); L = P[I,I] + c[I,J] x[I,J] x[I,J]", "x"),
+    "a logarithm above a diagonal": (
+        "P[i,j] = log(c[i,j]); Q[i,j] = tril[i,j](P[i,j]); L = Q[I,J] 1[I,J] + c[I,J] x[I,J] x[I,J]",
+        "x",
+    ),
+    "a logarithm to a power that may be 0": ("L = 1[I] log(c[I])^b + c[I] x[I] x[I]", "x"),
+    "a logarithm in a part that is not read": (
+        "P[i] = [log(c[i]), b[i]]_i; Q[i] = P[i=2:4]; L = Q[I] 1[I] + sum[i](c[i] x[i]^2)",
+        "x",
+    ),
     "a product of two sigmoids' slopes": ("L = - log(sigmoid(x[I])) log(sigmoid(-x[I]))", "x"),
 }
 
@@ -516,6 +526,17 @@ def test_weights_at_the_ends_of_floats() -> None:
     assert (np.isnan(got) == np.isnan(want)).all()
     arrays["X"][5, 1] = np.inf
     assert not np.isfinite(k(**given(k, arrays))[1, 1])
+
+
+@pytest.mark.parametrize("weight", ["(1 + z[A]^2)^-1", "(2 + z[A]^2)^-3 s[A]^4", "z[A]^2", "exp(s[A])"])
+def test_complex_weights_have_no_sign(weight: str) -> None:
+    arrays = half_data()
+    X, s = arrays["X"] + 1j * arrays["Y"], arrays["s"]
+    z = s + 1j * s[::-1]
+    d = {"(1": 1 / (1 + z**2), "(2": s**4 / (2 + z**2) ** 3, "z[": z**2, "ex": np.exp(s)}[weight[:2]]
+    k = es.parse(f"L[i,j] = X[A,i] X[A,j] {weight}").compile("L")
+    want = (X * d[:, None]).T @ X
+    assert np.abs(k(**given(k, {"X": X, "s": s, "z": z})) - want).max() < 1e-13 * np.abs(want).max()
 
 
 @pytest.mark.parametrize("a", [600, 60_000])

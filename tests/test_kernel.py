@@ -42,14 +42,14 @@ def kernel(
     hints = {name: HINTS.get(name, tuple("ijkl"[: len(shape)])) for name, shape in shapes.items()}
     nodes = roots or [Y]
     wanted = Wanted(nodes, pack(list(range(len(nodes)))))
-    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env, order: wanted, **options))
+    return Kernel(Spec(inputs=hints, shapes=shapes, build=lambda env, order, real: wanted, **options))
 
 
 def net_kernel(net: Net, **options: Any) -> Kernel:
     names = [w.name for w in net.weights]  # type: ignore[attr-defined]
     pattern = (0, {name: n for n, name in enumerate(names, 1)})
 
-    def build(env: Env, order: Order) -> Wanted:
+    def build(env: Env, order: Order, real: bool) -> Wanted:
         return Wanted(gradients(net._replace(loss=associate([net.loss], env)[0])), pattern)
 
     return Kernel(Spec(inputs=net.hints, shapes=net.shapes, build=build, **options))

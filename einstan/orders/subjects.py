@@ -81,7 +81,7 @@ class Subject:
         """The outputs over binary products, ordered in this way."""
         order = replace(order, method=as_written(order.method, self.spec.shapes))
         with paused():
-            return tuple(ordered(self.spec.build(self.env, order).nodes, self.env, order))
+            return tuple(ordered(self.spec.build(self.env, order, self.dtype.kind != "c").nodes, self.env, order))
 
     def plan(self, nodes: Sequence[Node]) -> Plan:
         dtypes = dict.fromkeys(self.spec.names, self.dtype)
@@ -211,7 +211,7 @@ def of_contraction(text: str, sizes: Sizes | None, dtype: DType) -> Subject:
     leaves, env, letters = inputs(s.terms, dict(enumerate(s.sizes)), s.names, names)
     nodes = [node for node, _ in leaves]
 
-    def build(env: Env, order: Order) -> Wanted:
+    def build(env: Env, order: Order, real: bool) -> Wanted:
         found = linear_path(reduced(s.terms, s.out), s.out, dict(enumerate(s.sizes)), order)
         return Wanted([along(pairwise(found, len(nodes)), nodes, s.terms, s.out)], 0)
 
