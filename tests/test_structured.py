@@ -330,6 +330,23 @@ def test_float32_stays(case: str) -> None:
     np.testing.assert_allclose(found, H.solve(g, shift=0.5), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("case", ["blocks", "rank", "Kronecker", "softmax"])
+@pytest.mark.parametrize("asked", [Singular, NotPositiveDefinite])
+def test_float32_has_no_inverse_in_float64(case: str, asked: type[Exception]) -> None:
+    """What is singular but for the rounding of its entries is so for any right side."""
+    H = NO_INVERSE[case]
+    blocks = [np.array([0.1, 0.2, 0.3, 0.4]), np.array(-1.0)] if case == "softmax" else [b / 3 for b in H.blocks]
+    small = Structured(H.form, *(block.astype(np.float32) for block in blocks))
+    with pytest.raises(asked):
+        small.solve(np.cos(np.arange(np.prod(H.rows))).reshape(H.rows), definite=asked is NotPositiveDefinite)
+
+
+def test_float32_is_symmetric_to_its_rounding() -> None:
+    h = np.array([[2, 1.1], [np.nextafter(np.float32(1.1), np.float32(2)), 3]], np.float32)
+    found = made("2", "2", ("i", "j", "H:ij"), H=h).solve(np.ones(2), definite=True)
+    np.testing.assert_allclose(found, np.linalg.solve(h.astype(float), np.ones(2)), rtol=1e-6)
+
+
 def test_refusals() -> None:
     H, _ = FORMS["blocks"]
     with pytest.raises(es.EinstanShapeError, match=r"The columns have the shape \(5, 3\), and the array has \(3, 5\)"):

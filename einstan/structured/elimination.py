@@ -77,13 +77,18 @@ class System:
         x = None
         if found is not None:
             right = g.reshape(*self.form.rows, -1)
-            x = solved(found, self.form, self.blocks, self.shift, self.definite, right)
+            x = solved(found, self.form, self.blocks, self.shift, self.definite, right, self.eps)
         return self.dense(g) if x is None else x.reshape(g.shape)
 
     def refused(self, why: str) -> EinstanError:
         return systems.not_definite(why) if self.definite else systems.singular(why)
 
     # ------------------------------------------------------------ blocks written out
+
+    @property
+    def eps(self) -> float:
+        """The rounding error of an entry."""
+        return systems.precision(np.result_type(*self.blocks))
 
     @cached_property
     def layout(self) -> Layout:
@@ -122,7 +127,7 @@ class System:
         a = self.written(g.dtype).reshape(self.layout.t, self.layout.n, self.layout.n)
         np.einsum("tii->ti", a)[...] += a.dtype.type(self.shift)
         solve = systems.solved_definite if self.definite else systems.solved
-        return self.layout.unrolled(solve(a, self.layout.rolled(g)), g.shape[len(self.form.rows) :])
+        return self.layout.unrolled(solve(a, self.layout.rolled(g), self.eps), g.shape[len(self.form.rows) :])
 
 
 # ---------------------------------------------------------------- low rank
@@ -150,7 +155,7 @@ class Update:
         if both is None:
             return None
         grown, c = layout.rolled(both[..., m:]), layout.rolled(right).swapaxes(-1, -2)
-        inner = Inner.of(c, grown, signs)
+        inner = Inner.of(c, grown, signs, system.eps)
         if system.definite:
             inner.check_inertia(signs)
 
@@ -235,17 +240,17 @@ class Inner:
 
     matrix: Array
     scale: Array
-    errors: float  # roundings that an entry may consist of: sums of n terms have about √n
+    error: float  # the part of an entry that may be rounding: sums of n terms have about √n
 
     @staticmethod
-    def of(c: Array, grown: Array, signs: Array) -> Inner:
+    def of(c: Array, grown: Array, signs: Array, eps: float) -> Inner:
         size = 1 + np.einsum("trn,tnr->tr", np.abs(c), np.abs(grown))
         systems.check_finite(size)
         scale = systems.powers(size)
         matrix = c @ grown
         np.einsum("trr->tr", matrix)[...] += signs
-        errors = systems.SAFE + 4 * sqrt(grown.shape[1])
-        return Inner(matrix * scale[:, :, None] * scale[:, None, :], scale, errors)
+        error = eps * (systems.SAFE + 4 * sqrt(grown.shape[1]))
+        return Inner(matrix * scale[:, :, None] * scale[:, None, :], scale, error)
 
     def solve(self, g: Array) -> Array:
         """Raises Singular where there is no inverse."""
@@ -253,7 +258,7 @@ class Inner:
             return g
         sizes = np.maximum(np.abs(self.matrix), np.eye(self.matrix.shape[-1], dtype=self.scale.dtype))
         x = systems.solved_safely(
-            partial(systems.eliminated, self.matrix), sizes, g * self.scale[..., None], self.errors
+            partial(systems.eliminated, self.matrix), sizes, g * self.scale[..., None], self.error
         )
         return x * self.scale[..., None]
 
@@ -261,7 +266,7 @@ class Inner:
         """Raises NotPositiveDefinite unless S + B Σ Bᵀ is positive definite, as S is: this has as many negative
         eigenvalues as Σ then, by Sylvester's law of inertia, and none that is zero."""
         values = np.linalg.eigvalsh(self.matrix)
-        margin = self.errors * np.finfo(signs.dtype).eps * np.abs(values).max(axis=-1, initial=1.0)[:, None]
+        margin = self.error * np.abs(values).max(axis=-1, initial=1.0)[:, None]
         below, above = (values < -margin).sum(axis=-1), (values > margin).sum(axis=-1)
         if (below < (signs < 0).sum(axis=-1)).any() or (above < (signs > 0).sum(axis=-1)).any():
             raise systems.not_definite("its terms of low rank take away what the others have")

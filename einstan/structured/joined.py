@@ -69,7 +69,7 @@ class Joined:
         a = self.written(layouts, dtype)
         np.einsum("tii->ti", a)[...] += dtype.type(shift)
         solve = systems.solved_definite if definite else systems.solved
-        x = solve(a, np.concatenate(right, axis=1))
+        x = solve(a, np.concatenate(right, axis=1), systems.precision(self.dtype))
         return {name: layouts[name].unrolled(x[:, own], (1,))[..., 0] for name, own in stretches(layouts)}
 
     def dense(self) -> Array:

@@ -86,9 +86,10 @@ def on_axes(term: Term, axes: Axes, places: Sequence[int]) -> Term:
 
 
 def solved(
-    found: Spectral, form: Form, blocks: Sequence[Array], shift: float, definite: bool, g: Array
+    found: Spectral, form: Form, blocks: Sequence[Array], shift: float, definite: bool, g: Array, eps: float
 ) -> Array | None:
-    """x with (H + shift·1) x = g for g[rows.., m]; None where a matrix is not symmetric."""
+    """x with (H + shift·1) x = g for g[rows.., m]; None where a matrix is not symmetric. `eps` is the rounding error of
+    its entries."""
     sizes = [prod([form.rows[n] for n in axes]) for axes in found.groups]
     bases, values = [], []
     for term, axes, n in zip(found.matrices, found.groups, sizes, strict=True):
@@ -97,7 +98,7 @@ def solved(
         total.add(*of_term(term, blocks), term.rows + term.columns)
         a = total.finished().reshape(n, n)
         systems.check_finite(a)
-        if a.dtype.kind == "c" or not systems.is_symmetric(a):
+        if a.dtype.kind == "c" or not systems.is_symmetric(a, eps):
             return None
         value, basis = np.linalg.eigh(a)
         bases.append(basis)
@@ -106,7 +107,7 @@ def solved(
     x = g.transpose([*order, len(order)]).reshape(*sizes, -1)
     spectrum = spectrum_of(found, blocks, values, g.dtype) + g.dtype.type(shift)
     x = in_bases(x, [basis.T for basis in bases])
-    x = in_bases(quotient(x, spectrum, definite), bases)
+    x = in_bases(quotient(x, spectrum, definite, eps), bases)
     moved = x.reshape([g.shape[n] for n in [*order, len(order)]])
     return moved.transpose(np.argsort([*order, len(order)]))
 
@@ -129,9 +130,9 @@ def spectrum_of(found: Spectral, blocks: Sequence[Array], values: Sequence[Array
     return total
 
 
-def quotient(x: Array, spectrum: Array, definite: bool) -> Array:
+def quotient(x: Array, spectrum: Array, definite: bool, eps: float) -> Array:
     """x divided by the eigenvalues. Raises Singular or NotPositiveDefinite where one is zero to working precision."""
-    least = systems.SAFE * np.finfo(spectrum.dtype).eps * np.abs(spectrum).max(initial=0.0)
+    least = systems.SAFE * eps * np.abs(spectrum).max(initial=0.0)
     if definite and not (spectrum > least).all():
         raise systems.not_definite("an eigenvalue is zero or negative")
     if not (np.abs(spectrum) > least).all():

@@ -1,7 +1,8 @@
 """systems: dense linear systems, many at once, checked: A[...,n,n] x[...,n,m] = g[...,n,m].
 
-Laws: what is singular to working precision raises; nothing infinite or nan is returned for finite numbers. numpy has no
-triangular solver: `substituted` goes down in blocks.
+Laws: what is singular to working precision raises; nothing infinite or nan is returned for finite numbers. The working
+precision, `eps`, is that of the matrix: float32 does not gain by a right side in float64. numpy has no triangular
+solver: `substituted` goes down in blocks.
 
 Sources: equilibration and condition estimates, Golub and Van Loan, Matrix Computations, 3.5.
 """
@@ -46,6 +47,11 @@ def computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(dtype, np.float32)
 
 
+def precision(dtype: np.dtype[Any]) -> float:
+    """The rounding error of the entries of a matrix, relative to them."""
+    return float(np.finfo(computed(dtype)).eps)
+
+
 # ---------------------------------------------------------------- diagonal
 
 
@@ -68,14 +74,14 @@ def finite(found: Array, *given: Array) -> bool:
 # ---------------------------------------------------------------- any matrix
 
 
-def solved(a: Array, g: Array) -> Array:
+def solved(a: Array, g: Array, eps: float) -> Array:
     """x with a x = g by elimination with pivots. Raises Singular."""
     if not a.size or not g.shape[-1]:
         return np.zeros_like(g)
     check_finite(a)
     rows, columns = (powers(np.abs(a).max(axis=axis)) for axis in (-1, -2))
     even = a * rows[..., :, None] * columns[..., None, :]
-    return solved_safely(partial(eliminated, even), even, g * rows[..., None]) * columns[..., None]
+    return solved_safely(partial(eliminated, even), even, g * rows[..., None], SAFE * eps) * columns[..., None]
 
 
 def eliminated(a: Array, g: Array) -> Array:
@@ -104,9 +110,9 @@ def powers(sizes: Array) -> Array:
 # ---------------------------------------------------------------- solved safely
 
 
-def solved_safely(solve: Callable[[Array], Array], a: Array, g: Array, errors: float = SAFE) -> Array:
+def solved_safely(solve: Callable[[Array], Array], a: Array, g: Array, error: float) -> Array:
     """What `solve` finds for g, where a is not singular to working precision: an irregular right side beside g shows
-    how large the inverse is. `errors` are the roundings that an entry may consist of. Raises Singular.
+    how large the inverse is. `error` is the part of an entry that may be rounding. Raises Singular.
 
     Of matrices that are singular but for rounding, of 2 to 1000 rows, the estimate is 0.05 / eps at least.
     """
@@ -114,7 +120,7 @@ def solved_safely(solve: Callable[[Array], Array], a: Array, g: Array, errors: f
     found = solve(np.concatenate([g, probe], axis=-1))
     with np.errstate(all="ignore"):
         condition = np.abs(a).sum(axis=-1).max(axis=-1) * np.abs(found[..., -1]).max(axis=-1)
-        fits = (condition * np.finfo(g.dtype).eps * errors < 1).all()
+        fits = (condition * error < 1).all()
     if not fits:
         worst = float(np.max(condition))
         raise singular(f"its condition number is about {worst:.0e}" if np.isfinite(worst) else "")
@@ -130,7 +136,7 @@ def irregular(n: int) -> Array:
 # ---------------------------------------------------------------- positive definite
 
 
-def solved_definite(a: Array, g: Array) -> Array:
+def solved_definite(a: Array, g: Array, eps: float) -> Array:
     """x with a x = g for a symmetric positive definite a. Raises NotPositiveDefinite for any other."""
     if not a.size or not g.shape[-1]:
         return np.zeros_like(g)
@@ -140,22 +146,23 @@ def solved_definite(a: Array, g: Array) -> Array:
         raise not_definite("a diagonal entry is zero or negative")
     scale = powers(diagonal)
     even = a * scale[..., :, None] * scale[..., None, :]
-    if not is_symmetric(even):
+    if not is_symmetric(even, eps):
         raise not_definite("it is not symmetric")
     try:
         lower = np.linalg.cholesky(even)
-        return solved_safely(partial(substituted_twice, lower), even, g * scale[..., None]) * scale[..., None]
+        solve = partial(substituted_twice, lower)
+        return solved_safely(solve, even, g * scale[..., None], SAFE * eps) * scale[..., None]
     except np.linalg.LinAlgError:
         raise not_definite("it has no Cholesky factor") from None
     except Singular:
         raise not_definite("it is singular to working precision") from None
 
 
-def is_symmetric(a: Array) -> bool:
+def is_symmetric(a: Array, eps: float) -> bool:
     """Whether the matrices equal their adjoints, as far as an irregular vector shows."""
     probe = irregular(a.shape[-1]).astype(a.dtype)
     uneven, size = np.abs(a @ probe - a.conj().swapaxes(-1, -2) @ probe), np.abs(a).max(axis=(-2, -1), initial=0.0)
-    bound = np.sqrt(np.finfo(a.dtype).eps) * size * a.shape[-1]
+    bound = np.sqrt(eps) * size * a.shape[-1]
     return bool((uneven.max(axis=(-2, -1), initial=0.0) <= bound).all())
 
 
