@@ -90,6 +90,11 @@ PATTERNS = [
         lambda: add([(6, u), (-4, v)], (I,)),
         lambda: scale(2, add([(3, u), (-2, v)], (I,))),
     ),
+    (
+        "multiples of one node by a size and a number have one order",
+        lambda: add([(Coef.size(I), u), (-10, u)], (I,)),
+        lambda: scale(-1, add([(10, u), (Coef(Fraction(-1), Coef.size(I).sizes), u)], (I,))),
+    ),
     ("a coefficient 1 is nothing", lambda: scale(1, u), lambda: u),
     ("0 times x", lambda: scale(0, u), lambda: zeros((I,))),
 ]

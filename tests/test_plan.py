@@ -417,6 +417,24 @@ def test_empty_sums_are_0_and_products_1() -> None:
         assert (got == want).all()
 
 
+def test_a_diagonal_times_an_empty_size_is_0() -> None:
+    """|m| 0.6 δ[n,k], which scales the whole, and beside a diagonal that is not empty."""
+    delta, v = einsum([], [], "nn", {"n": N}), input_("v", (N,))
+    diagonal = einsum([v], ["n"], "nn")
+    size = Coef(Fraction(3, 5), Coef.size(M).sizes)
+    roots = [
+        scale(size, delta),
+        add([(size, delta), (size, diagonal)], (N, N)),
+        add([(size, delta), (1, diagonal)], (N, N)),
+    ]
+    arrays = {"v": np.ones(7)}
+    for m in (0, 3):
+        a, b, c = run(roots, arrays, {**ENV, "S5.0": m})
+        want = 0.6 * m * np.eye(7)
+        for got, expected in ((a, want), (b, 2 * want), (c, want + np.eye(7))):
+            np.testing.assert_allclose(got, expected, rtol=1e-15)
+
+
 def test_a_part_outside_its_axis_is_refused() -> None:
     with pytest.raises(EinstanShapeError, match="3:9 does not lie in an axis of size 7"):
         plan([part(A, 0, Dim.of(3), Dim.of(9))], ENV, {"A": F8})

@@ -133,10 +133,10 @@ def with_diagonals(
     plain: Sequence[tuple[Exact, Shown]],
     diagonals: Sequence[tuple[Exact, Shown]],
 ) -> Shown:
-    """The plain terms in an array of their own, or zeros with the first diagonal, then each diagonal added in its
-    place."""
+    """The plain terms in an array of their own, or zeros with the first diagonal unless its coefficient is 0, the size
+    of an empty axis; then each diagonal added in its place."""
     below: Exact = 1
-    if plain or total != 0:
+    if plain or total != 0 or diagonals[0][0] == 0:
         base = beside(low, a, total, plain)
     else:
         (r, base), *diagonals = diagonals
