@@ -33,7 +33,7 @@ from .ir import (
 )
 from .lower import derivative_name
 from .prims.opaque import OPAQUE, sees_axes
-from .prims.reduce import REDUCE, SOFTMAX
+from .prims.reduce import AMAX, AMIN, REDUCE, SOFTMAX
 from .prims.scalar import COMPARISONS, POW, POWER, RELU, SCALAR, SIGMOID, STEP, WHERE, power
 from .prims.shape import PART
 from .rewrite import normalise
@@ -101,7 +101,7 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
             body = program.bodies[name]
             below = [x for x in toposort([body]) if x in active]
             slopes |= known_slopes(leaf, body, derivatives, bodies)
-            own = dict(named_forms(leaf, body))
+            own = {node: form for node, form in named_forms(leaf, body) if not loses_ties(node, called)}
             for x, ct in zip(below, derive(body, seed, below), strict=True):
                 cotangents.setdefault(x, []).extend(substitute([ct], ChainMap(own, slopes, called)))
     if of in wrt:
@@ -136,7 +136,16 @@ def names_of_bodies(program: Statements) -> dict[Node, Node]:
     for name, body in program.bodies.items():
         for node, called in named_forms(program.leaves[name], body):
             table.setdefault(node, called)
-    return table
+    return {node: called for node, called in table.items() if not loses_ties(node, table)}
+
+
+def loses_ties(node: Node, named: Mapping[Node, Node]) -> bool:
+    """Whether the node is an extremum over a formula without a name: an entry of the formula is sure to equal it only
+    where both are read from one text, x[i] y[i] == max[j](x[j] y[j])."""
+    if not (isinstance(node, Call) and node.prim in (AMAX, AMIN)):
+        return False
+    over = base_leaf(node.operands[0])
+    return over not in named and not isinstance(over, Input | Name)
 
 
 def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:

@@ -10,7 +10,7 @@ from .prims.scalar import SIGMOID, one_minus
 from .request import Definitions, Graph, Laws, Term
 from .rewrite import normalise
 from .rules import LAWS, simplify
-from .show.common import legible
+from .show.common import flat, legible
 from .show.formula import Vocabulary, Writer, formula, fresh, sized_formula
 from .stabilise import STABLE
 from .stabilise.logarithms import log_of_cosh
@@ -79,11 +79,11 @@ def closed_lines(
     for name, like in extra.items():
         letters[name] = letters[like]
         words.hints[input_(name, program.leaves[like].shape)] = letters[like]
-    nodes = legible(simplify(substitute(complemented(nodes, called), called)))
+    nodes = substitute(legible(simplify(substitute(complemented(nodes, called), called))), called)
     helpers, nodes = claims.name_shared(nodes, {*program.leaves, *extra, *words.words}, claims.or_function)
     written: list[ast.Statement] = []
     heads = iter(wanted)
-    for line in claims.interleave(helpers, [claims.Line("", node, "") for node in nodes]):
+    for line in claims.interleave(helpers, [claims.Line("", node, "") for node in flat(nodes)]):
         if line.wrt is None:
             written.append(short_name(line, letters, words))
         else:

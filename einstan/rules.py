@@ -50,6 +50,7 @@ from .prims.scalar import (
     SIGMOID,
     SIN,
     SINH,
+    STEP,
     TAN,
     TANH,
     WHERE,
@@ -66,6 +67,7 @@ CONTINUED = frozenset(ENTRYWISE) - frozenset(COMPARISONS.values())
 ODD = (SIN, TAN, ASIN, ATAN, SINH, TANH, ERF)
 EVEN = (COS, COSH, ABS, LOGCOSH)
 DECIDE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
+ZERO_OR_ONE = (STEP, *COMPARISONS.values())
 RISKY = frozenset((EXP, EXPM1, LOG, LOG1P, POWER, SINH, COSH, TAN, UNIT))  # infinite or nan at finite points
 LONG = 12  # factors; longer products are not written out to be compared
 MINUS = Coef(Fraction(-1))
@@ -271,7 +273,8 @@ def merge_written_out(a: Add) -> Node | None:
         return None
     found: dict[Node, Node] = {}
     like = [found.setdefault(written_out(term), term) for term in a.operands]
-    return add(zip(a.coefs, like, strict=True), a.shape) if len(found) < len(like) else None
+    kinds = {(node, coef.sizes) for node, coef in zip(like, a.coefs, strict=True)}
+    return add(zip(a.coefs, like, strict=True), a.shape) if len(kinds) < len(like) else None
 
 
 def written_out(node: Node) -> Node:
@@ -453,6 +456,48 @@ def empty_choice(y: Call) -> Node | None:
     return yes if yes is no else None
 
 
+@law(WHERE)
+def repeated_choice(y: Call) -> Node | None:
+    """where(c[i], v[i] where(c[i], u[i], 0), p[i]) -> where(c[i], v[i] u[i], p[i])."""
+    condition, *choices = y.operands
+    chosen = [chosen_in(o, condition, n) for n, o in enumerate(choices, start=1)]
+    return WHERE(condition, *chosen) if chosen != choices else None
+
+
+def chosen_in(node: Node, condition: Node, n: int) -> Node:
+    """The node with operand n of a choice by the condition in its place, also where that is a factor."""
+    coef, core = split(node)
+    if isinstance(core, Call) and core.prim is WHERE and core.operands[0] is condition:
+        return scale(coef, core.operands[n])
+    for k, (o, own) in enumerate(core.factors if isinstance(core, Einsum) else ()):
+        assert isinstance(core, Einsum)
+        shown = isinstance(o, Call) and o.prim is WHERE and set(own) <= set(core.out)
+        if shown and pattern(o.operands[0], own, core.out, core.dims) is condition:
+            return scale(coef, with_factor(core, k, o.operands[n]))
+    return node
+
+
+@law(WHERE)
+def lift_diagonal(y: Call) -> Node | None:
+    """where(c[j], δ[i,j] u[i], 0) -> δ[i,j] where(c[i], u[i], 0)."""
+    _, *choices = y.operands
+    forms = {diagonals(o) for o in choices if not is_zero(o)}
+    if len(forms) != 1 or forms == {()}:
+        return None
+    (out,) = forms
+    own = tuple(dict.fromkeys(out))
+    inner = [pattern(o, out, own, {}) for o in y.operands]
+    return einsum([WHERE(*inner)], [own], out, {})
+
+
+@law(POW)
+def power_of_step(y: Call) -> Node | None:
+    """step(x[i])^2 -> step(x[i])."""
+    (x,), (q,) = y.operands, y.params
+    assert isinstance(q, Fraction)
+    return x if q > 0 and isinstance(x, Call) and x.prim in ZERO_OR_ONE else None
+
+
 @law(*COMPARISONS.values())
 def decided_comparison(y: Call) -> Node | None:
     """2 < 3 -> 1."""
@@ -553,6 +598,9 @@ EXACT = (
         lift_repetition,
         lift_transpose,
         empty_choice,
+        repeated_choice,
+        lift_diagonal,
+        power_of_step,
         decided_comparison,
     ),
     *(decided_choice, parity, positive_slope),

@@ -171,7 +171,6 @@ UNKNOWN = [
     (lambda p: p.vjp("Y", "W", "G").jvp(wrt="c", tangent="G"), es.EinstanNameError, "G"),
     (lambda p: p.vjp("Y", "W", "G").jacobian(wrt="G"), es.EinstanNameError, "linear in G"),
     (lambda p: p.jvp("Y", "W", "V").jacobian(wrt=["c", "V"]), es.EinstanNameError, "linear in V"),
-    (lambda p: p.jvp("Y", "W", "V").jvp(wrt="W", tangent="U"), es.EinstanDerivativeError, "directional"),
 ]
 
 

@@ -155,7 +155,7 @@ def test_align() -> None:
 
 WRITABLE = (
     "begin end text mathrm operatorname mathbb mathbf hat tanh exp log sin cos tan sinh cosh max min "
-    "arcsin arccos arctan sqrt frac partial sum prod odot cdot sigma delta pi left right le ge"
+    "arcsin arccos arctan sqrt frac partial sum prod odot cdot sigma delta pi left right le ge det"
 )
 
 

@@ -166,6 +166,13 @@ def test_sizes_are_no_numbers(text: str) -> None:
     np.testing.assert_allclose(*evaluate([left, right], arrays, env), rtol=1e-15)
 
 
+def test_a_size_less_a_number_is_in_normal_form() -> None:
+    """|z| - 10 is two multiples of 1, which no law writes out again."""
+    p = es.parse("L = cosh(x) |z| / 10 - cosh(x) + z[I] 1[I]")
+    for derived in (p.grad("L", wrt="x"), p.hessian("L", wrt="x").jacobian(wrt="x")):
+        np.testing.assert_allclose(derived.compile()(x=0.3, z=np.ones(3)), -0.7 * np.sinh(0.3), rtol=1e-15)
+
+
 def test_shared_products_are_not_flattened() -> None:
     """A product that two others use is computed once, whatever could be written out."""
     B, C, D = (input_(name, (K, K)) for name in "BCD")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import combinations
 from typing import NamedTuple
 
 from ..dims import Dim
-from ..ir import Add, Coef, Einsum, Node, add, einsum, inline, name_, rebuild, substitute, toposort
+from ..ir import UNIT, Add, Coef, Einsum, Node, add, einsum, inline, name_, rebuild, substitute, toposort
 from ..order.common import shared, split
-from ..rules import written_out
+from ..prims.scalar import power
+from ..rules import base_and_exponent, written_out
 
 FEW = 3  # factors; fewer are written wherever they stand
 MANY = 12  # long products, of which no pairs are looked at
@@ -47,8 +49,23 @@ def with_common_products(roots: Sequence[Node]) -> tuple[list[Node], dict[Node, 
         core, *over = split(a, b, both)
         leaf = name_(f"#{len(cores)}", core.shape)
         cores[leaf] = core
-        found = substitute(inline(found, dict(zip((a, b), over, strict=True))), {core: leaf})
+        meanings: dict[Node, Node] = {
+            x: y for x, y in zip((a, b), over, strict=True) if x is not y
+        }  # b may be a, transposed
+        found = substitute(inline(found, meanings), {core: leaf})
     return found, cores
+
+
+def flat(roots: Sequence[Node]) -> list[Node]:
+    """`roots` with sums in sums opened: 1 + (x + y) is 1 + x + y."""
+    done: dict[Node, Node] = {}
+    for node in toposort(roots):
+        again = rebuild(node, [done[o] for o in node.operands])
+        if isinstance(again, Add) and len(again.operands) > 1:
+            opened = [(c * d, x) for c, o in again.terms for d, x in (o.terms if isinstance(o, Add) else ((UNIT, o),))]
+            again = add(opened, again.shape)
+        done[node] = again
+    return [done[root] for root in roots]
 
 
 def with_common_factors(roots: Sequence[Node]) -> list[Node]:
@@ -95,7 +112,18 @@ def term(n: int, coef: Coef, node: Node, sizes: dict[Hashable, Dim]) -> Term:
     assert isinstance(inner, Einsum)
     for label, d in inner.dims.items():
         sizes.setdefault(name.setdefault(label, (n, label)), d)
-    return Term(coef, tuple((o, tuple(name[x] for x in own)) for o, own in inner.factors), axes)
+    return Term(coef, tuple((o, tuple(name[x] for x in own)) for f, own in inner.factors for o in as_factors(f)), axes)
+
+
+def as_factors(node: Node) -> list[Node]:
+    """x^3 as x, x and x."""
+    base, q = base_and_exponent(node)
+    return [base] * int(q) if q.denominator == 1 and 1 < q <= FEW else [node]
+
+
+def as_powers(factors: Sequence[tuple[Node, Labels]]) -> tuple[tuple[Node, Labels], ...]:
+    """x, x and x as x^3."""
+    return tuple((power(node, Fraction(n)), own) for (node, own), n in Counter(factors).items())
 
 
 def agreeing(mine: Sequence[tuple[Node, Labels]], theirs: Sequence[tuple[Node, Labels]]) -> Iterator[tuple[int, int]]:
@@ -132,7 +160,7 @@ def without(common: Sequence[tuple[Node, Labels]], t: Term) -> Term:
     left = list(t.factors)
     for factor in common:
         left.remove(factor)
-    return t._replace(factors=tuple(left))
+    return t._replace(factors=as_powers(left))
 
 
 def hidden(common: Sequence[tuple[Node, Labels]], rest: Term) -> bool:

@@ -30,7 +30,10 @@ from .products import (
     axes_called,
     first_coef,
     is_difference,
+    merged_powers,
+    multiplied,
     is_sum,
+    is_turned,
     reading_order,
     spread_squares,
     symmetric,
@@ -123,6 +126,8 @@ class Writer:
     def sum(self, a: Add, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         if is_zero(a):
             return ast.Filled(0, tuple(map(ast.Index, letters))) if letters else ast.Number(Fraction(0))
+        if is_turned(a):
+            a = multiplied(a.operands[0], a.coefs[0])
         if len(a.operands) == 1:
             multiple: ast.Expr = yield self.product(a.coefs[0], a.operands[0], letters, scope)
             return multiple
@@ -149,7 +154,7 @@ class Writer:
         """coef · node, the node's contraction opened into factors."""
         factors, deltas, summed = self.factors(node, letters, scope)
         sign = 1
-        factors = [f for given in factors for f in [as_power(given)]]
+        factors = merged_powers([as_power(f) for f in factors])
         coef, factors = absorbed(*self.natural_signs(coef, factors))
         if coef.rational < 0:
             coef, sign = coef * Coef(Fraction(-1)), -1

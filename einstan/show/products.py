@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from ..ir import Add, Call, Coef, Const, Einsum, Input, Name, Node, raw_sum
 from ..prims.scalar import POW
-from ..rules import repeated_axes
+from ..rules import number_of, repeated_axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,18 @@ def is_sum(node: Node) -> bool:
 
 def is_difference(a: Node) -> bool:
     """Whether the sum reads as well when turned: some term is negative, and none is a number."""
+    return is_mixed(a) and all(leaves_of(o) for o in a.operands)
+
+
+def is_mixed(a: Node) -> bool:
+    """Whether some term of the sum is negative."""
     assert isinstance(a, Add)
-    return any(c.rational < 0 for c in a.coefs) and all(leaves_of(o) for o in a.operands)
+    return any(c.rational < 0 for c in a.coefs)
+
+
+def is_turned(a: Add) -> bool:
+    """Whether it is the opposite of a sum with a negative term: -(1 - a) is better a - 1."""
+    return a.coefs == (Coef(Fraction(-1)),) and is_sum(a.operands[0]) and is_mixed(a.operands[0])
 
 
 def turn(coef: Coef, factors: list[Factor], n: int) -> tuple[Coef, list[Factor]]:
@@ -104,6 +114,16 @@ def as_power(f: Factor) -> Factor:
         assert isinstance(q, Fraction)
         return Factor(f.node.operands[0], f.letters, q)
     return f
+
+
+def merged_powers(factors: list[Factor]) -> list[Factor]:
+    """x x^2 as x^3, and √2 √2 as 2; x / x stays, and √x √x, which has no value below 0."""
+    found: dict[tuple[object, ...], Factor] = {}
+    for n, f in enumerate(factors):
+        able = f.q.denominator == 1 or isinstance(f.node, Const) or (number_of(f.node) or 0) > 0
+        key = (f.node, f.letters, f.q > 0) if able else (n,)
+        found[key] = Factor(f.node, f.letters, f.q + (found[key].q if key in found else 0))
+    return list(found.values())
 
 
 def spread_squares(factors: list[Factor], capitals: list[str]) -> list[Factor]:
