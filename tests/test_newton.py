@@ -314,6 +314,16 @@ def test_rounding_ends_a_search_in_float32() -> None:
     assert "as far as rounding lets it" in found.message
 
 
+def test_rounding_ends_a_search_whose_gradient_is_rounding() -> None:
+    """Of an ill-conditioned matrix: x is large, and A x - b is computed no better."""
+    n = np.arange(9.0)
+    A = 1 / (1 + n[:, None] + n)
+    b = np.random.default_rng(9).normal(size=9)
+    found = es.newton(es.parse("L = x[I] A[I,J] x[J] / 2 - b[I] x[I]"), "L", "x", np.zeros(9), {"A": A, "b": b})
+    assert found.success and found.status == Status.ROUNDING, found.message
+    np.testing.assert_allclose(found.x, np.linalg.solve(A, b), rtol=1e-3)
+
+
 P = es.parse("y[i] = A[i,K] x[K]\nL = (y[I] - b[I]) (y[I] - b[I]) + c^2")
 GOOD = {"wrt": "x", "start": {"x": np.zeros(3)}, "data": {"A": np.ones((2, 3)), "b": np.ones(2), "c": 0.0}}
 WRONG = [

@@ -103,7 +103,8 @@ class Descent:
         if found is None and way.against:
             found = self.escape(point)
         if found is None:
-            return Status.ROUNDING if is_rounding(point, way) and not way.against else Status.NO_DESCENT
+            hidden = point.norm <= way.noise or (is_rounding(point, way) and not way.against)
+            return Status.ROUNDING if hidden else Status.NO_DESCENT
         return Move(*found, way.shift, way.vouches)
 
     def at_rest(self, move: Move, n: int) -> Move | Status:

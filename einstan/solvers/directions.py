@@ -44,7 +44,7 @@ def factorised(hessian: Callable[[Array], Curvature]) -> Callable[[Point], Direc
         for shift in (0.0, tiny):
             step = solution(h, g, shift, scale)
             if step is not None:
-                return Direction(-step, -float(g @ step), shift, vouches=shift == 0)
+                return Direction(-step, -float(g @ step), shift, vouches=shift == 0, noise=noise(point, scale))
         return turned(h, g, scale)
 
     return direction
@@ -69,6 +69,11 @@ def solution(h: Curvature, g: Array, shift: float, scale: float) -> Array | None
     except (NotPositiveDefinite, Singular):
         return None
     return step if trusted(step, g, scale) and float(g @ step) >= 0 else None
+
+
+def noise(point: Point, scale: float) -> float:
+    """What of the vector's norm may be rounding, where it comes from products of x and a matrix of this norm."""
+    return float(VISIBLE * np.finfo(point.x.dtype).eps * scale * length(point.x))
 
 
 def trusted(step: Array, g: Array, scale: float) -> bool:
@@ -128,8 +133,7 @@ def solving(jacobian: Callable[[Array], Array]) -> Callable[[Point], Direction]:
         if not np.isfinite(scale):
             raise NotFinite
         step, shift = straight(j, f, scale) or damped(j, f, scale or 1.0)
-        rounding = VISIBLE * float(np.finfo(f.dtype).eps) * scale * length(point.x)
-        return Direction(-step, -float(f @ (j @ step)), shift, against=shift > 0 and point.norm > rounding)
+        return Direction(-step, -float(f @ (j @ step)), shift, against=shift > 0, noise=noise(point, scale))
 
     return direction
 

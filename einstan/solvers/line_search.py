@@ -38,14 +38,15 @@ class Point(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """A step, the slope of the value along it, the shift of the Hessian that it was found with, and whether that
-    Hessian vouches for a minimum near, or is against one: then no rounding makes this point the end of the search."""
+    """A step, the slope of the value along it, the shift of the Hessian that it was found with, whether that Hessian
+    vouches for a minimum near, or is against one, and what of the norm of the vector may be rounding all the same."""
 
     step: Array
     slope: float
     shift: float = 0.0
     vouches: bool = False
     against: bool = False
+    noise: float = 0.0
 
 
 class Found(NamedTuple):
