@@ -357,6 +357,25 @@ def test_refusals() -> None:
         RECTANGLES["dense"][0].solve(np.ones(9))
 
 
+@pytest.mark.parametrize("shift", [np.nan, 10**400, 1j, "1", None, np.ones(5)])
+def test_a_shift_is_a_finite_number(shift: Any) -> None:
+    H, _ = FORMS["blocks"]
+    for solve in (H.solve, lambda g, shift: joined({"H": {"H": H}}, ["H"]).solve({"H": g}, shift)):
+        with pytest.raises(es.EinstanError, match="The shift is a finite real number"):
+            solve(np.ones(H.rows), shift=shift)
+
+
+@pytest.mark.parametrize("given", [[["a"] * 3] * 5, np.full((5, 3), None), [[1], [1, 2]], np.ma.masked_all((5, 3))])
+def test_what_is_no_array_of_numbers(given: Any) -> None:
+    H, _ = FORMS["blocks"]
+    J = joined({"H": {"H": H}}, ["H"])
+    for use in (H.solve, H.matvec, lambda v: J.solve({"H": v}), lambda v: J.matvec({"H": v})):
+        with pytest.raises(es.EinstanError, match=r"array|dtype"):
+            use(given)
+    with pytest.raises(es.EinstanNameError, match="The names are H"):
+        J.solve(None)
+
+
 @pytest.mark.parametrize("case", ALL)
 def test_pickles(case: str) -> None:
     H, _ = ALL[case]

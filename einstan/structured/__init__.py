@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import as_array
 from ..errors import EinstanShapeError
 from ..show.amounts import amount
 from . import systems
@@ -141,7 +142,7 @@ class Structured:
         if not right.size:
             return np.zeros_like(right)
         with np.errstate(all="ignore"):
-            x = System(self.form, self.blocks, float(shift), definite).solve(right)
+            x = System(self.form, self.blocks, systems.multiple(shift), definite).solve(right)
         if not np.isfinite(x).all() and np.isfinite(right).all():
             raise systems.singular("the solution is not finite")
         return x
@@ -155,7 +156,7 @@ class Structured:
 
     def fitting(self, v: Any, shape: ArrayShape, which: str) -> Array:
         """The array, whose first axes are those of the rows or columns."""
-        given = np.asarray(v)
+        given = as_array("The array", v)
         if given.shape[: len(shape)] != shape:
             raise EinstanShapeError(f"The {which} have the shape {shape}, and the array has {given.shape}.")
         return given

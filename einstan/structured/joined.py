@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import as_array
 from ..errors import EinstanNameError, EinstanShapeError
 from . import Structured, systems
 from .contracted import Array, Sum, of_term
@@ -51,7 +52,7 @@ class Joined:
 
     def solve(self, g: Vectors, shift: float = 0.0, definite: bool = False) -> dict[str, Array]:
         """x with (H + shift · identity) x = g, by name. Raises what `Structured.solve` raises."""
-        given = self.given(g)
+        given, shift = self.given(g), systems.multiple(shift)
         found: dict[str, Array] = {}
         for names in self.coupled():
             if len(names) == 1:
@@ -128,9 +129,9 @@ class Joined:
 
     def given(self, v: Vectors) -> dict[str, Array]:
         """The arrays by name, checked."""
-        if set(v) != set(self.names):
+        if not isinstance(v, Mapping) or set(v) != set(self.names):
             raise EinstanNameError(f"The names are {', '.join(self.names)}.", "Give an array for each of them.")
-        found = {name: np.asarray(v[name]) for name in self.names}
+        found = {name: as_array(name, v[name]) for name in self.names}
         for name, shape in self.shapes.items():
             if found[name].shape != shape:
                 raise EinstanShapeError(f"{name} has the shape {shape}, and the array has {found[name].shape}.")

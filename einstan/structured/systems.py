@@ -10,7 +10,9 @@ Sources: equilibration and condition estimates, Golub and Van Loan, Matrix Compu
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
+from sys import float_info
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +22,7 @@ from ..errors import EinstanError
 Array = np.ndarray[Any, Any]
 
 BLOCK: Final = 64  # rows that one step of a substitution solves for
+REALS: Final = (int, float, Fraction, np.integer, np.floating)
 SAFE: Final = 64  # rounding errors that may make up the inverse of a matrix's condition
 
 
@@ -50,6 +53,14 @@ def computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def precision(dtype: np.dtype[Any]) -> float:
     """The rounding error of the entries of a matrix, relative to them."""
     return float(np.finfo(computed(dtype)).eps)
+
+
+def multiple(shift: Any) -> float:
+    """The multiple of the identity that is added, as a float. Raises EinstanError where it is no finite number."""
+    found = shift.item() if isinstance(shift, np.ndarray) and shift.ndim == 0 else shift
+    if not (isinstance(found, REALS) and -float_info.max <= found <= float_info.max):
+        raise EinstanError("The shift is a finite real number.", "Give one number, such as shift=1e-6.")
+    return float(found)
 
 
 # ---------------------------------------------------------------- diagonal
