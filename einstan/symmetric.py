@@ -66,7 +66,9 @@ def of_operands(node: Add | Call, a: int, b: int, memo: Memo) -> Recursive[Node]
     for o in node.operands:
         operands.append((yield exchanged(o, a, b, memo)))
     if isinstance(node, Add):
-        return add(zip(node.coefs, operands, strict=True), operands[0].shape)
+        shape = list(node.shape)
+        shape[a], shape[b] = shape[b], shape[a]
+        return add(zip(node.coefs, operands, strict=True), tuple(shape))
     if node.prim is POW:
         (q,) = node.params
         assert isinstance(q, Fraction)

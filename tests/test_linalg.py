@@ -11,6 +11,11 @@ import pytest
 
 import einstan as es
 from einstan.backends.numpy import MATRICES
+from einstan.dims import Dim
+from einstan.ir import zeros
+from einstan.prims.linalg import INV
+from einstan.prims.scalar import EXP
+from einstan.symmetric import is_symmetric
 from einstan.testing import finite_difference
 
 from .test_gradients import as_definitions
@@ -131,6 +136,24 @@ def test_log_of_a_determinant_that_no_float_holds() -> None:
     np.testing.assert_allclose(p.grad("L", "A").run(A=A), inverse.T, rtol=1e-9, atol=1e-15)
     got = p.hvp("L", "A", "V").run(A=A, V=V)
     np.testing.assert_allclose(got, -(inverse @ V @ inverse).T, rtol=1e-9, atol=1e-15)
+
+
+BESIDE = [  # of a product with a root, an even power or the absolute value: less log(c), the log of the determinant
+    ("log((2 pi)^-60 c exp(-2) / sqrt(det[i,j](A[i,j])))", -0.5, -60 * np.log(2 * np.pi) - 2),
+    ("log(c / sqrt(det[i,j](A[i,j])))", -0.5, 0),
+    ("log(2 c abs(det[i,j](A[i,j])))", 1, np.log(2)),
+    ("log(c / det[i,j](A[i,j])^2)", -2, 0),
+    ("log(c (det[i,j](A[i,j])^2)^(1/3))", 2 / 3, 0),
+]
+
+
+@pytest.mark.parametrize(("text", "power", "rest"), BESIDE)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_log_of_a_product_with_a_determinant(text: str, power: float, rest: float, sign: int) -> None:
+    A = 1e-3 * np.diag([sign, *[1.0] * 119])
+    want = power * 120 * np.log(1e-3) + rest + np.log(3.0)
+    got = es.parse("L = " + text).run("L", A=A, c=3.0)
+    assert got == pytest.approx(want if sign > 0 or "sqrt" not in text else np.nan, nan_ok=True, rel=1e-12)
 
 
 # ---------------------------------------------------------------- derivatives
@@ -377,6 +400,11 @@ def test_a_gaussian_process_factors_its_matrix_for_each_function_once() -> None:
 def test_gradients_of_a_gaussian_process_as_printed() -> None:
     p = es.parse(PROCESS.read_text("utf-8"))
     assert "∂L/∂K[i,j] = inv[j,i](K[j,i]) / 2 - a[j] solve[k,i](K[i,k], ∂L/∂a[k])" in str(p.grad("L", "s"))
+
+
+def test_zero_is_symmetric() -> None:
+    n = Dim.symbol("n")
+    assert is_symmetric(INV(EXP(zeros((n, n)))))
 
 
 def test_symmetric_only_by_form() -> None:
