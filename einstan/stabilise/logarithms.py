@@ -11,7 +11,7 @@ from ..prims.scalar import COSH, LOG, LOG1P, SIGMOID, SOFTPLUS, like, plus
 from ..prims.stable import LOGADDEXP, LOGCOSH
 from ..rewrite import law
 from ..rules import base_and_exponent
-from .reading import argument, exponent, exponent_of_product, opposite, over_last, without
+from .reading import argument, determinant, exponent, exponent_of_product, opposite, over_last, without
 
 
 def log_of_exponentials(node: Node) -> Node | None:
@@ -125,15 +125,16 @@ def log_of_product(y: Call) -> Node | None:
 
 
 def is_positive(node: Node) -> bool:
-    """Whether the node is a power of what has a logarithm that is better than its value."""
+    """Whether the node is a power of what has a logarithm that is better than its value, and is not negative."""
     base, _ = base_and_exponent(node)
     named = isinstance(base, Call) and base.prim in (SIGMOID, SOFTMAX, COSH)
-    return named or log_of_exponentials(base) is not None
+    det = determinant(node)
+    return named or log_of_exponentials(base) is not None or (det is not None and det.positive)
 
 
 def log_of_power(node: Node) -> Node:
     base, q = base_and_exponent(node)
-    return scale(q, LOG(base))
+    return scale(q, LOG(base)) if determinant(node) is None else LOG(node)
 
 
 @law(Add)

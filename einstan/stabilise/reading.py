@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..ir import Add, Call, Coef, Einsum, Labels, Node, Prim, add, einsum, ones, pattern, split, times, zeros
-from ..prims.scalar import EXP, EXPM1, LOG, POWER, like
-from ..rules import number_of
+from ..prims.linalg import DET
+from ..prims.scalar import ABS, EXP, EXPM1, LOG, POWER, like
+from ..rules import base_and_exponent, number_of, root, root_and_exponent
 
 Terms = list[tuple[Coef, Node]]
 MINUS = Coef(Fraction(-1))
@@ -96,3 +98,37 @@ def replace_two(e: Einsum, n: int, k: int, nodes: Sequence[Node]) -> Node:
     factors = [e.operands[m] for m in kept] + list(nodes)
     labels = [e.labels[m] for m in kept] + [e.labels[n]] * len(nodes)
     return einsum(factors, labels, e.out, e.dims)
+
+
+class Determinant(NamedTuple):
+    """A power of det(matrix). Where the determinant is negative, an `even` one is that of its absolute value; one that
+    is `positive` is never negative: it is even, or then nan."""
+
+    matrix: Node
+    exponent: Fraction
+    even: bool
+    positive: bool
+
+
+def determinant(node: Node) -> Determinant | None:
+    """det(A)^q, |det(A)|^q, or powers of such powers."""
+    base, q = root_and_exponent(node)
+    inner = argument(base, ABS)
+    matrix = argument(base if inner is None else inner, DET)
+    if matrix is None:
+        return None
+    first = next_to_root(node)
+    even = inner is not None or is_even(first)
+    return Determinant(matrix, q, even, even or first.denominator > 1)
+
+
+def next_to_root(node: Node) -> Fraction:
+    """The exponent within all others of powers of powers."""
+    base, q = base_and_exponent(node)
+    while base is not root(node):
+        base, q = base_and_exponent(base)
+    return q
+
+
+def is_even(q: Fraction) -> bool:
+    return q.denominator == 1 and q % 2 == 0
