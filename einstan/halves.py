@@ -14,8 +14,8 @@ from math import prod
 from typing import Final
 
 from .definite import Factor, Known, Mirrored, multiplied
-from .dims import Env
-from .ir import Call, Einsum, Node, rebuild, scale, toposort
+from .dims import Dim, Env
+from .ir import Add, Call, Einsum, Node, rebuild, scale, toposort
 from .prims.scalar import ABS, HALF, POW, power
 from .prims.shape import SHAPE
 
@@ -35,11 +35,20 @@ def halved(roots: Sequence[Node], env: Env) -> list[Node]:
     >>> h.operands[0] is h.operands[1]
     True
     """
+    nodes = toposort(roots)
+    if any(d.at(env) == 0 for d in sizes(nodes)):  # intervals are those of axes that are not empty
+        return list(roots)
     done: dict[Node, Node] = {}
     known = Known(roots, {})
-    for node in toposort(roots):
+    for node in nodes:
         done[node] = halved_product(rebuild(node, [done[o] for o in node.operands]), known, env)
     return [done[root] for root in roots]
+
+
+def sizes(nodes: Sequence[Node]) -> set[Dim]:
+    """Those of axes, and of axes that are summed over in coefficients."""
+    found = {d for node in nodes for d in node.shape}
+    return found | {d for node in nodes if isinstance(node, Add) for coef in node.coefs for d, _ in coef.sizes}
 
 
 def halved_product(node: Node, known: Known, env: Env) -> Node:

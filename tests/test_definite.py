@@ -539,6 +539,18 @@ def test_complex_weights_have_no_sign(weight: str) -> None:
     assert np.abs(k(**given(k, {"X": X, "s": s, "z": z})) - want).max() < 1e-13 * np.abs(want).max()
 
 
+@pytest.mark.parametrize("weight", ["d - 1 / 2", "|b| - 1", "(|b| - 1/2) / (1 + s[A]^2)"])
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_weights_of_empty_sums(weight: str, size: int) -> None:
+    """A sum of squares and 1 is 1 or more, unless it is empty."""
+    p = es.parse(f"d = sum[b](1 + b[b]^2); L[i,j] = X[A,i] X[A,j] exp(s[A]) ({weight})")
+    arrays = half_data() | {"b": np.ones(size)}
+    X, s = arrays["X"], arrays["s"]
+    d = {"d": 2 * size - 1 / 2, "|": size - 1, "(": (size - 1 / 2) / (1 + s**2)}[weight[0]]
+    k, want = p.compile("L"), (X * (np.exp(s) * d)[:, None]).T @ X
+    assert np.abs(k(**given(k, arrays)) - want).max() <= 1e-13 * np.abs(want).max()
+
+
 @pytest.mark.parametrize("a", [600, 60_000])
 def test_blocks_keep_half_products_square(a: int) -> None:
     """Blocks of what is summed are matrices times their own transposes, blocks of rows are not."""
