@@ -151,4 +151,4 @@ def damped(j: Array, f: Array, scale: float) -> tuple[Array, float]:
     root = FIRST * scale
     below = root * np.eye(j.shape[1], dtype=j.dtype)
     both = np.linalg.lstsq(np.vstack([j, below]), np.concatenate([f, np.zeros_like(f)]), rcond=None)
-    return both[0], root**2
+    return both[0], root * root

@@ -60,7 +60,7 @@ class Equations:
         self.nfev += 1
         f = self.outputs.vector(self.found(x))
         norm = length(f)
-        return Point(x, norm**2 / 2, f, norm)
+        return Point(x, norm * norm / 2, f, norm)
 
     @cached_property
     def slopes(self) -> dict[str, Kernel]:
