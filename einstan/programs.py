@@ -304,8 +304,9 @@ class Program:
         return self.derived(of, wrt, tree, {v: name for name, v in pairs})
 
     def convexity(self, of: str, wrt: str, most: int | None = None) -> Certificate | None:
-        """The certificate that a scalar is convex, concave, or affine in a name, whatever the data; None where its
-        Hessian's formula does not show it, which says nothing: kinks (relu, abs, max) are never certified.
+        """The certificate that a scalar is convex, concave, or affine in a name, whatever the data, unless an axis is
+        empty; None where its Hessian's formula does not show it, which says nothing: kinks (relu, abs, max) are never
+        certified.
 
         `most` bounds the work: a gradient of more nodes is not differentiated again. `convex` and `concave` of the
         certificate are booleans, its text gives the reason.
