@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from . import claims
 from .ir import Call, Node, input_, name_, scale, split, substitute, toposort
@@ -83,7 +84,8 @@ def closed_lines(
     helpers, nodes = claims.name_shared(nodes, {*program.leaves, *extra, *words.words}, claims.or_function)
     written: list[ast.Statement] = []
     heads = iter(wanted)
-    for line in claims.interleave(helpers, [claims.Line("", node, "") for node in flat(nodes)]):
+    for given in claims.interleave(helpers, [claims.Line("", node, "") for node in nodes]):
+        line = replace(given, node=flat(given.node))
         if line.wrt is None:
             written.append(short_name(line, letters, words))
         else:

@@ -305,12 +305,12 @@ def opened(e: Einsum, places: Collection[int]) -> Node:
     return einsum(operands, labels, e.out, e.dims)
 
 
-@law(Add, *ENTRYWISE)
+@law(Add, CONCAT, *ENTRYWISE)
 def lift_repetition(node: Node) -> Node | None:
     """tanh(1[i] b[j]) -> 1[i] tanh(b[j])."""
     if not node.operands:
         return None
-    common = frozenset.intersection(*(repeated_axes(o) for o in node.operands))
+    common = frozenset.intersection(*(repeated_axes(o) for o in node.operands)) - joined_axes(node)
     if not common:
         return None
     kept = [axis for axis in range(node.rank) if axis not in common]
@@ -320,8 +320,17 @@ def lift_repetition(node: Node) -> Node | None:
         core = add(zip(node.coefs, inner, strict=True), shape)
     else:
         assert isinstance(node, Call)
-        core = call(node.prim, inner, node.params)
+        core = call(node.prim, inner, tuple(map(kept.index, joined_axes(node))) or node.params)
     return einsum([core], [kept], range(node.rank), dict(enumerate(node.shape)))
+
+
+def joined_axes(node: Node) -> frozenset[int]:
+    """The axis along which parts are joined, if that is what the node does."""
+    if not (isinstance(node, Call) and node.prim is CONCAT):
+        return frozenset()
+    (axis,) = node.params
+    assert isinstance(axis, int)
+    return frozenset((axis,))
 
 
 def repeated_axes(node: Node) -> frozenset[int]:

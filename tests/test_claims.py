@@ -81,6 +81,15 @@ PRINTED = [
         ["v"],
         "∂L/∂s[i] = g[i]\n∂L/∂v[i] = ∂L/∂s[i] / s[i] / 2",
     ),
+    (
+        "an extremum over a formula is read from the text of the formula",
+        "L = min[n](b[N] b[N] x[n]^-1.5)",
+        ["x"],
+        """
+        u[n] = b[P] b[P] / x[n]^(3 / 2) == min[p](b[Q] b[Q] / x[p]^(3 / 2))
+        ∂L/∂x[n] = -3 u[n] b[P] b[P] / x[n]^(5 / 2) / (u[Q] 1[Q]) / 2
+        """,
+    ),
     ("a trace", "L = A[I,I]", ["A"], "∂L/∂A[i,j] = delta[i,j]"),
     ("a diagonal", "L = A[I,I] b[I]", ["A"], "∂L/∂A[i,j] = b[i] delta[i,j]"),
     ("an opaque function", "y[i] = f(x[i])\nL = y[I] y[I]", ["x"], "∂L/∂y[i] = 2 y[i]\n∂L/∂x[i] = ∂L/∂y[i] f'(x[i])"),

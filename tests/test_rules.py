@@ -149,6 +149,12 @@ def test_powers_that_a_name_has_hidden(inside: Node, exponent: int, whole: Node)
     assert simplify([left])[0] is whole
 
 
+def test_a_repetition_stands_outside_a_join() -> None:
+    rows = [pattern(x, "k", "ik", {"i": I, "k": x.shape[0]}) for x in (input_("p", (J,)), input_("q", (K,)))]
+    (after,) = simplify([concat(rows, 1)])
+    assert after is pattern(concat([o.operands[0] for o in rows], 0), "k", "ik", {"i": I, "k": J + K})
+
+
 def test_functions_come_before_transpositions() -> None:
     turned = pattern(A, "ik", "ki", {})
     assert simplify([EXP(turned)])[0] is pattern(EXP(A), "ik", "ki", {})

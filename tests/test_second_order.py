@@ -19,8 +19,9 @@ from einstan.compiling import Options
 from einstan.ir import Node
 from einstan.request import ALL_LAWS, Graph, Laws, Term, terms
 from einstan.rules import LAWS, simplify
+from einstan.show.common import legible
 from einstan.syntax import ast
-from einstan.testing import finite_difference
+from einstan.testing import evaluate, finite_difference
 
 from .models import MODELS, Arrays, Model, relative_error
 
@@ -340,12 +341,69 @@ PRINTED = [
         "x",
         "∂²L/∂x[i]∂x[j] = (2 f'(x[i]) g'(x[i]) + g(x[i]) f''(x[i]) + g''(x[i]) f(x[i])) delta[i,j]",
     ),
+    (
+        "L = sum[i](sigmoid(x[i]))",
+        "x",
+        "p[i] = sigmoid(x[i])\n∂²L/∂x[i]∂x[j] = p[i] (1 - 2 p[i]) (1 - p[i]) delta[i,j]",
+    ),
+    ("L = sum[i](elu(x[i]))", "x", "∂²L/∂x[i]∂x[j] = where(x[i] > 0, 0, exp(x[i])) delta[i,j]"),
+    (
+        "L = sum[i](gelu(x[i]))",
+        "x",
+        "∂²L/∂x[i]∂x[j] = 2 exp(-(x[i] / sqrt(2))^2) (1 - x[i]^2 / 2) delta[i,j] / sqrt(pi) / sqrt(2)",
+    ),
+    (
+        "L = norm[i](x[i])",
+        "x",
+        "∂²L/∂x[i]∂x[j] = where(L > 0, 1 / L, 0) delta[i,j] - x[i] where(L > 0, x[j] / L^3, 0)",
+    ),
+    (
+        "L = prod[i](x[i])",
+        "x",
+        "∂²L/∂x[i]∂x[j] = where(delta[i,j], 0, prod[k](where(delta[j,k], 1, where(delta[i,k], 1, x[k]))))",
+    ),
+    (
+        "L = sum[i](x[i]^a)",
+        "a",
+        "u[i] = where(x[i] == 0, 0, log(x[i])^2 x[i]^a)\n∂²L/∂a∂a = u[I] 1[I]",
+    ),
+    (
+        "L = sum[i](relu(x[i] y[i])^2)",
+        "x",
+        "∂²L/∂x[i]∂x[j] = 2 y[i]^2 step(x[i] y[i]) delta[i,j]",
+    ),
+    (
+        "L = max[i](x[i] y[i])^2",
+        "x",
+        "u[i] = x[i] y[i] == max[j](x[j] y[j])\n∂²L/∂x[i]∂x[j] = 2 u[i] y[i] u[j] y[j] / (u[K] 1[K])^2",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "wrt", "lines"), PRINTED, ids=[text.splitlines()[-1] for text, *_ in PRINTED])
 def test_printed(text: str, wrt: str, lines: str) -> None:
     assert str(es.parse(text).hessian("L", wrt)) == lines
+
+
+def test_what_a_product_and_its_transpose_have_in_common() -> None:
+    """All of it: the one is then the other, turned, and is not looked for in itself."""
+    p = es.parse("s[i,j] = A[i,K] B[j,K] c[i] d[j]\nt[j,i] = A[i,K] B[j,K] c[i] d[j]")
+    roots = [p["s"].node, p["t"].node]
+    arrays = data_of(p)
+    env = {str(d): n for x in p.inputs for d, n in zip(p.leaves[x].shape, arrays[x].shape, strict=True)}
+    for pair in (roots, roots[::-1]):
+        for got, expected in zip(evaluate(legible(pair), arrays, env), evaluate(pair, arrays, env), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-14)
+
+
+def test_ties_are_found_again_in_what_is_printed() -> None:
+    """Y itself is b[K] / a[i] x[j,K]^-1.5 in another order of rounding."""
+    p = es.parse("Y[i] = min[j](sum[k](b[k] / a[i] * x[j,k]^-1.5))\nL = Y[I] Y[I]")
+    found = es.parse(f"{p}\n{p.hessian('L', 'a')}")
+    right = found.checked.claims[0].claim.forms[1]
+    named = found.extended([ast.Definition(ast.Tensor("Q", (ast.Index("i"), ast.Index("j"))), right)])
+    arrays = data_of(p)
+    assert relative_error(named.run("Q", **arrays), p.hessian("L", "a").run(**arrays)) < 1e-12
 
 
 # ---------------------------------------------------------------- verbs on verbs
@@ -355,9 +413,10 @@ PROGRAMS = {
     "softmax": (SCORES + "Y[b,c] = softmax[c](Z[b,c])\nL = - T[B,C] log(Y[B,C])", ("W", "X"), {}),
     "opaque": ("Y[i] = f(x[i] a[i]) g(a[i])\nL = Y[I] Y[I]", ("x", "a"), {"f": "tanh", "g": "softplus"}),
     "joined": ("Y[k] = sigmoid([x[k], u[k]]_k w[k])\nL = Y[K] Y[K]", ("x", "w"), {}),
+    "ties": ("Y[i] = min[j](sum[k](b[k] / a[i] * x[j,k]^-1.5))\nL = Y[I] Y[I]", ("a", "x"), {}),
     "kinks": ("Y[i] = where(x[i] > w[i], relu(x[i] w[i]) w[i], x[i]^2)\nL = Y[I] Y[I]", ("x", "w"), {}),
 }
-SLOW = ("layer", "softmax", "joined")
+SLOW = ("layer", "softmax", "joined", "ties")
 VERBS: dict[str, Callable[[Any, str, str], Any]] = {
     "hessian": lambda p, a, b: p.hessian("L", [a, b]),
     "hessian of an array": lambda p, a, b: p.hessian("Y", a),

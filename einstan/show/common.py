@@ -13,7 +13,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 from ..dims import Dim
-from ..ir import UNIT, Add, Coef, Einsum, Node, add, einsum, inline, name_, rebuild, substitute, toposort
+from ..ir import UNIT, Add, Coef, Einsum, Node, add, einsum, inline, name_, rebuild, scale, substitute, toposort
+from ..ir import split as coefficient_of
 from ..order.common import shared, split
 from ..prims.scalar import power
 from ..rules import base_and_exponent, written_out
@@ -49,23 +50,22 @@ def with_common_products(roots: Sequence[Node]) -> tuple[list[Node], dict[Node, 
         core, *over = split(a, b, both)
         leaf = name_(f"#{len(cores)}", core.shape)
         cores[leaf] = core
-        meanings: dict[Node, Node] = {
-            x: y for x, y in zip((a, b), over, strict=True) if x is not y
-        }  # b may be a, transposed
+        changed = ((e, again) for e, again in zip((a, b), over, strict=True) if again is not e)  # b may be a, turned
+        meanings: dict[Node, Node] = dict(changed)
         found = substitute(inline(found, meanings), {core: leaf})
     return found, cores
 
 
-def flat(roots: Sequence[Node]) -> list[Node]:
-    """`roots` with sums in sums opened: 1 + (x + y) is 1 + x + y."""
+def flat(root: Node) -> Node:
+    """The node with sums in sums opened: 1 + (x + y) is 1 + x + y."""
     done: dict[Node, Node] = {}
-    for node in toposort(roots):
+    for node in toposort([root]):
         again = rebuild(node, [done[o] for o in node.operands])
         if isinstance(again, Add) and len(again.operands) > 1:
             opened = [(c * d, x) for c, o in again.terms for d, x in (o.terms if isinstance(o, Add) else ((UNIT, o),))]
             again = add(opened, again.shape)
         done[node] = again
-    return [done[root] for root in roots]
+    return done[root]
 
 
 def with_common_factors(roots: Sequence[Node]) -> list[Node]:
@@ -73,7 +73,9 @@ def with_common_factors(roots: Sequence[Node]) -> list[Node]:
     done: dict[Node, Node] = {}
     for node in toposort(roots):
         again = rebuild(node, [done[o] for o in node.operands])
-        done[node] = (isinstance(again, Add) and factored(again)) or again
+        coef, core = coefficient_of(again)  # a sum that is rebuilt may have one in front
+        product = factored(core) if isinstance(core, Add) else None
+        done[node] = again if product is None else scale(coef, product)
     return [done[root] for root in roots]
 
 
@@ -122,8 +124,10 @@ def as_factors(node: Node) -> list[Node]:
 
 
 def as_powers(factors: Sequence[tuple[Node, Labels]]) -> tuple[tuple[Node, Labels], ...]:
-    """x, x and x as x^3."""
-    return tuple((power(node, Fraction(n)), own) for (node, own), n in Counter(factors).items())
+    """x, x and x as x^3; roots stay, which `as_factors` leaves."""
+    whole = Counter((node, own) for node, own in factors if base_and_exponent(node)[0] is node)
+    rest = [(node, own) for node, own in factors if (node, own) not in whole]
+    return (*rest, *((power(node, Fraction(n)), own) for (node, own), n in whole.items()))
 
 
 def agreeing(mine: Sequence[tuple[Node, Labels]], theirs: Sequence[tuple[Node, Labels]]) -> Iterator[tuple[int, int]]:

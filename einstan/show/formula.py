@@ -30,10 +30,8 @@ from .products import (
     axes_called,
     first_coef,
     is_difference,
-    merged_powers,
-    multiplied,
     is_sum,
-    is_turned,
+    merged_powers,
     reading_order,
     spread_squares,
     symmetric,
@@ -126,11 +124,9 @@ class Writer:
     def sum(self, a: Add, letters: tuple[str, ...], scope: frozenset[str]) -> Recursive[ast.Expr]:
         if is_zero(a):
             return ast.Filled(0, tuple(map(ast.Index, letters))) if letters else ast.Number(Fraction(0))
-        if is_turned(a):
-            a = multiplied(a.operands[0], a.coefs[0])
         if len(a.operands) == 1:
             multiple: ast.Expr = yield self.product(a.coefs[0], a.operands[0], letters, scope)
-            return multiple
+            return turned(multiple)
         terms = sorted(a.terms, key=term_order)
         written, signs = [], []
         for coef, term in terms:
@@ -506,6 +502,15 @@ class Writer:
             assert isinstance(lead, int)
             below = [hints[:lead] for hints in below]
         return tuple(next((h[n] for h in below if n < len(h) and h[n]), None) for n in range(node.rank))
+
+
+def turned(e: ast.Expr) -> ast.Expr:
+    """-(1 - a) as a - 1."""
+    inner = e.terms[0] if isinstance(e, ast.Sum) and e.signs == (-1,) else e
+    if inner is e or not isinstance(inner, ast.Sum) or -1 not in inner.signs:
+        return e
+    terms = sorted(zip(inner.terms, inner.signs, strict=True), key=lambda term: term[1])
+    return ast.Sum(tuple(term for term, _ in terms), tuple(-sign for _, sign in terms))
 
 
 def times_ones(expr: ast.Expr, ones: Sequence[ast.Expr]) -> ast.Expr:

@@ -62,18 +62,8 @@ def is_sum(node: Node) -> bool:
 
 def is_difference(a: Node) -> bool:
     """Whether the sum reads as well when turned: some term is negative, and none is a number."""
-    return is_mixed(a) and all(leaves_of(o) for o in a.operands)
-
-
-def is_mixed(a: Node) -> bool:
-    """Whether some term of the sum is negative."""
     assert isinstance(a, Add)
-    return any(c.rational < 0 for c in a.coefs)
-
-
-def is_turned(a: Add) -> bool:
-    """Whether it is the opposite of a sum with a negative term: -(1 - a) is better a - 1."""
-    return a.coefs == (Coef(Fraction(-1)),) and is_sum(a.operands[0]) and is_mixed(a.operands[0])
+    return any(c.rational < 0 for c in a.coefs) and all(leaves_of(o) for o in a.operands)
 
 
 def turn(coef: Coef, factors: list[Factor], n: int) -> tuple[Coef, list[Factor]]:
