@@ -387,7 +387,7 @@ ROOTS = [
     ("F[i] = x[i]^3 - a[i]", "F", "x", [1.0, -3.0, 0.0], {"a": [2.0, 9.0, 0.0]}),
     ("F = exp(x) - 2", "F", "x", 5.0, {}),
     ("F = atan(x)", "F", "x", 5.0, {}),
-    ("F = x^2 - 1", "F", "x", 1e-100, {}),  # a step to where F is finite, and its square is not
+    ("F = exp(x) - 2", "F", "x", -5.5, {}),  # a step to where F is finite, and its square is not
     (LAYER, "F", "x", np.zeros(5), {"W": rng.normal(size=(5, 5)) / 3, "c": rng.normal(size=5)}),
     ("F = x^2 + y^2 - 4\nG = x y - 1", ["F", "G"], ["x", "y"], {"x": 2.0, "y": 0.0}, {}),
     ("F[i,j] = X[i,K] X[K,j] - A[i,j]", "F", "X", np.eye(2), {"A": [[2.0, 1.0], [1.0, 3.0]]}),  # a square root
