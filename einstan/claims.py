@@ -16,7 +16,6 @@ from .facts import Facts, simplify_by
 from .ir import (
     Add,
     Call,
-    Coef,
     Einsum,
     Input,
     Name,
@@ -149,7 +148,7 @@ def loses_ties(node: Node, named: Mapping[Node, Node]) -> bool:
 
 
 def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:
-    """(body, leaf); what the body is a transposition or the opposite of; of a root x^q its slopes, x^(q-1)
+    """(body, leaf); what the body is a transposition or a multiple of; of a root x^q its slopes, x^(q-1)
     and further; of a relu its step."""
     core = base_leaf(body)
     found = [(body, leaf)]
@@ -157,8 +156,8 @@ def named_forms(leaf: Node, body: Node) -> list[tuple[Node, Node]]:
         assert isinstance(body, Einsum)
         found.append((core, pattern(leaf, body.out, body.labels[0], {})))
     coef, rest = split(body)
-    if coef == Coef(Fraction(-1)):
-        found.append((rest, scale(-1, leaf)))
+    if coef.rational and not coef.is_one:
+        found.append((rest, scale(coef.power(-1), leaf)))
     if isinstance(body, Call) and body.prim is POW:
         (q,) = body.params
         assert isinstance(q, Fraction)

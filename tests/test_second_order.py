@@ -358,6 +358,13 @@ PRINTED = [
         "∂²L/∂x[i]∂x[j] = where(L > 0, 1 / L, 0) delta[i,j] - x[i] where(L > 0, x[j] / L^3, 0)",
     ),
     (
+        "L = sum[i,k](sigmoid(A[i,i,k] x[k]))",
+        "x",
+        "p[i,k] = sigmoid(A[i,i,k] x[k])\n"
+        "∂²L/∂x[k]∂x[l] = p[I,k] A[I,I,k] ((1 - p[I,k]) - p[I,k]) (1 - p[I,k]) A[I,I,k] delta[k,l]",
+    ),
+    ("m = mean[i](x[i])\nL = exp(m^2)", "x", "∂²L/∂x[i]∂x[j] = L (2 + 4 m^2) / size(x,1)^2"),
+    (
         "L = prod[i](x[i])",
         "x",
         "∂²L/∂x[i]∂x[j] = where(delta[i,j], 0, prod[k](where(delta[j,k], 1, where(delta[i,k], 1, x[k]))))",

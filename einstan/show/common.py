@@ -125,7 +125,8 @@ def as_factors(node: Node) -> list[Node]:
 
 def as_powers(factors: Sequence[tuple[Node, Labels]]) -> tuple[tuple[Node, Labels], ...]:
     """x, x and x as x^3; roots stay, which `as_factors` leaves."""
-    whole = Counter((node, own) for node, own in factors if base_and_exponent(node)[0] is node)
+    able = [f for f in factors if base_and_exponent(f[0])[0] is f[0] and len(set(f[1])) == len(f[1])]
+    whole = Counter(able)
     rest = [(node, own) for node, own in factors if (node, own) not in whole]
     return (*rest, *((power(node, Fraction(n)), own) for (node, own), n in whole.items()))
 

@@ -107,11 +107,11 @@ def as_power(f: Factor) -> Factor:
 
 
 def merged_powers(factors: list[Factor]) -> list[Factor]:
-    """x x^2 as x^3, and √2 √2 as 2; x / x stays, and √x √x, which has no value below 0."""
+    """x x^2 as x^3, and √2 √2 as 2; x / x stays, √x √x, which has no value below 0, and A[I,I] A[I,I]."""
     found: dict[tuple[object, ...], Factor] = {}
     for n, f in enumerate(factors):
         able = f.q.denominator == 1 or isinstance(f.node, Const) or (number_of(f.node) or 0) > 0
-        key = (f.node, f.letters, f.q > 0) if able else (n,)
+        key = (f.node, f.letters, f.q > 0) if able and len(set(f.letters)) == len(f.letters) else (n,)
         found[key] = Factor(f.node, f.letters, f.q + (found[key].q if key in found else 0))
     return list(found.values())
 
