@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 Arrays = dict[str, Any]  # name -> array of numpy or of jax
 Loss = Callable[[Any, Arrays], Any]  # (xp, arrays) -> scalar
@@ -777,4 +778,8 @@ MODELS: tuple[Model, ...] = (
     GAUSSIAN_PROCESS,
     GAUSSIAN_CHOLESKY,
     GAUSSIANS,
+)
+
+every_model = pytest.mark.parametrize(
+    "model", [pytest.param(m, id=m.name, marks=[pytest.mark.slow] * m.name.endswith("-30")) for m in MODELS]
 )

@@ -10,7 +10,7 @@ import pytest
 
 import einstan as es
 
-from .models import MODELS, Model, relative_error
+from .models import Model, every_model, relative_error
 
 jax = pytest.importorskip("jax")
 jax.config.update("jax_enable_x64", True)
@@ -18,7 +18,7 @@ jax.config.update("jax_enable_x64", True)
 TOLERANCE = 1e-10  # relative to the largest entry
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@every_model
 def test_value_and_gradients(model: Model) -> None:
     arrays = model.arrays()
     wrt = {name: arrays[name] for name in model.wrt}

@@ -8,7 +8,7 @@ import pytest
 
 import einstan as es
 
-from .models import MODELS, Model
+from .models import Model, every_model
 
 DENSE = """
 Z[b,j] = X[b,K] W[K,j] + c[j]
@@ -133,7 +133,7 @@ def test_printed_gradient(text: str, wrt: list[str], printed: str) -> None:
     assert es.parse(f"{p}\n{g}") == g
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@every_model
 def test_every_model_reads_back(model: Model) -> None:
     p = es.parse(model.text)
     g = p.grad(model.of, list(model.wrt))
@@ -143,7 +143,7 @@ def test_every_model_reads_back(model: Model) -> None:
     assert all(node is not None for claim in again.claim_nodes for node in claim)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@every_model
 def test_every_derivative_on_a_right_side_is_a_line(model: Model) -> None:
     name = rf"∂{model.of}/∂(?:\w|\^\{{[^}}]*\}})+"
     lines = str(es.parse(model.text).grad(model.of, list(model.wrt))).splitlines()

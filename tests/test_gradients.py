@@ -11,10 +11,9 @@ import pytest
 
 import einstan as es
 
-from .models import MODELS, SEED_FORGET_NUMBERS, Arrays, Model, relative_error
+from .models import SEED_FORGET_NUMBERS, Arrays, Model, every_model, relative_error
 
 EPS = float(np.finfo(float).eps)
-every_model = pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 
 
 @cache

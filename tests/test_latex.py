@@ -14,7 +14,7 @@ from einstan.show.text import show_expr, show_module
 from einstan.syntax import ast
 from einstan.syntax.parser import parse_expression, parse_module
 
-from .models import MODELS, Model
+from .models import MODELS, Model, every_model
 from .random_programs import program
 from .syntax.test_parser import EXPRESSIONS, LABELS
 from .syntax.test_parser import STATEMENTS as PARSED
@@ -40,7 +40,7 @@ def assert_identity_of_program(text: str) -> None:
 SMALL = [m for m in MODELS if "20" not in m.name and "30" not in m.name]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@every_model
 def test_models(model: Model) -> None:
     assert_identity_of_program(model.text)
 

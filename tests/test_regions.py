@@ -20,7 +20,7 @@ from einstan.plan import regions
 from einstan.plan.regions import Region
 
 from . import random_checks
-from .models import MODELS, Model, relative_error
+from .models import Model, every_model, relative_error
 
 EAGER = {"WORTH": 1e-9, "CALL": 0, "CALL_AT_ONCE": 0, "START": 0, "GAIN": 1e9, "BLOCK": 64, "CACHE": 0, "SMALL": 0}
 
@@ -45,7 +45,7 @@ def flat(result: Any) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     "number", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3]
 )
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@every_model
 def test_models_give_the_same_numbers_in_blocks(model: Model, number: int, eager: pytest.MonkeyPatch) -> None:
     g = es.parse(model.text).value_and_grad(model.of, wrt=list(model.wrt))
     arrays = model.arrays()
@@ -61,7 +61,7 @@ def test_models_give_the_same_numbers_in_blocks(model: Model, number: int, eager
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["forth", "back"])
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@every_model
 def test_no_block_needs_what_another_overwrites(model: Model, back: bool, eager: pytest.MonkeyPatch) -> None:
     """Workers one after the other, in both orders: whatever two blocks share is found by one of them."""
     g = es.parse(model.text).value_and_grad(model.of, wrt=list(model.wrt))
