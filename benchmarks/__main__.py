@@ -48,7 +48,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="the times as bars too")
     parser.add_argument("--to", type=Path, metavar="OUT.md", help="results: the page (default: benchmarks/RESULTS.md)")
-    return parser.parse_args(argv)
+    parser.add_argument("--only", type=words, default=(), help="results: these suites again, the others as they stand")
+    options = parser.parse_args(argv)
+    if missing := [name for name in options.only if name not in SUITES]:
+        parser.error(f"there is no suite {missing[0]!r}; there are {', '.join(SUITES)}")
+    return options
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -102,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from . import results
 
         handed_on = ["--threads", str(options.threads), *["--quick"] * options.quick]
-        results.write(handed_on, options.to or results.PAGE)
+        results.write(handed_on, options.to or results.PAGE, options.only)
         return 0
     return run(options)
 

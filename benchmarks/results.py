@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,17 @@ RUNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 
 
-def documents(options: Sequence[str]) -> Iterator[dict[str, Any]]:
+Run = dict[str, Any]  # the document of one suite
+
+
+def wanted(suites: Sequence[str]) -> list[tuple[str, tuple[str, ...], str]]:
+    """The rows of RUNS of these suites, all of them if there are none."""
+    return [run for run in RUNS if run[0] in suites or not suites]
+
+
+def documents(options: Sequence[str], suites: Sequence[str] = ()) -> Iterator[Run]:
     """Each run's JSON; `options` are handed on."""
-    for suite, own, _ in RUNS:
+    for suite, own, _ in wanted(suites):
         command = [sys.executable, "-m", __package__, suite, *own, *options, "--json"]
         print(*command[2:], file=sys.stderr)
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
@@ -68,15 +76,45 @@ def documents(options: Sequence[str]) -> Iterator[dict[str, Any]]:
     progress.clear()
 
 
-def page(found: Sequence[dict[str, Any]]) -> str:
+def page(found: Sequence[Run]) -> str:
     """The page for the documents of RUNS, in their order."""
     first = found[0]
     parts = ["# Results", about(first), listing(first["machine"] | {"threads": first["threads"]} | first["versions"])]
-    parts += ["## Summary", *(markdown(SUMMARIES[run["suite"]](run)) for run in found if run["suite"] in SUMMARIES)]
-    for (suite, _, words), run in zip(RUNS, found, strict=True):
-        parts += [f"## {suite}, {run['dtype']}", words]
-        parts += [markdown(Table(**table)) for table in run["tables"]]
-    return "\n\n".join(parts) + "\n"
+    return joined("\n\n".join(parts), summaries(found), sections(found))
+
+
+def renewed(old: str, found: Sequence[Run], suites: Sequence[str]) -> str:
+    """A page on which some suites were measured again; their sections say when."""
+    head, summary, *others = old.rstrip().split("\n\n## ")
+    tables = dict(table.split("**\n\n") for table in summary.split("\n\n**")[1:]) | summaries(found)
+    again = {name: f"{body}\n\nMeasured again on {found[0]['date']}." for name, body in sections(found, suites).items()}
+    kept = dict(other.split("\n\n", 1) for other in others) | again
+    order = [name_of(suite, own) for suite, own, _ in RUNS]
+    return joined(head, tables, dict(sorted(kept.items(), key=lambda item: order.index(item[0]))))
+
+
+def joined(head: str, tables: Mapping[str, str], sections: Mapping[str, str]) -> str:
+    summary = [f"**{title}**\n\n{rows}" for title, rows in tables.items()]
+    return "\n\n".join([head, "## Summary", *summary, *(f"## {n}\n\n{body}" for n, body in sections.items())]) + "\n"
+
+
+def summaries(found: Sequence[Run]) -> dict[str, str]:
+    """The tables of the summary by their titles."""
+    tables = [SUMMARIES[run["suite"]](run) for run in found if run["suite"] in SUMMARIES]
+    return {table.title: markdown(table).split("\n\n", 1)[1] for table in tables}
+
+
+def sections(found: Sequence[Run], suites: Sequence[str] = ()) -> dict[str, str]:
+    """What each run says, by its name."""
+    return {
+        name_of(suite, own): "\n\n".join([words, *(markdown(Table(**table)) for table in run["tables"])])
+        for (suite, own, words), run in zip(wanted(suites), found, strict=True)
+    }
+
+
+def name_of(suite: str, own: Sequence[str]) -> str:
+    """What a run is called: the suite and the dtype that it is measured in."""
+    return f"{suite}, {dict(zip(own[::2], own[1::2], strict=True)).get('--dtype', 'float32')}"
 
 
 SUMMARY_COLUMNS = (
@@ -136,5 +174,7 @@ def listing(facts: dict[str, Any]) -> str:
     return "\n".join(f"- {name}: {what}" for name, what in facts.items())
 
 
-def write(options: Sequence[str], to: Path = PAGE) -> None:
-    to.write_text(page(list(documents(options))), encoding="utf-8")
+def write(options: Sequence[str], to: Path = PAGE, suites: Sequence[str] = ()) -> None:
+    """The page, or with `suites` only what these say on it."""
+    found = list(documents(options, suites))
+    to.write_text(renewed(to.read_text(encoding="utf-8"), found, suites) if suites else page(found), encoding="utf-8")

@@ -364,6 +364,24 @@ def test_results_are_what_was_measured() -> None:
         results.page([recorded("gradients", "float32")])
 
 
+def test_suites_measured_again_replace_their_own_tables_alone() -> None:
+    dtypes = ["float32", "float64", "float64", "float32", "float64", *["float32"] * 3]
+    whole = [recorded(run[0], dtype) for run, dtype in zip(results.RUNS, dtypes, strict=True)]
+    page = results.page(whole)
+    (at,) = [n for n, run in enumerate(results.RUNS) if run[0] == "hessians"]
+    later = whole[at] | {"date": "2027-01-02 03:04 UTC"}
+    later["tables"][0]["rows"][1]["ms"] = 2500.0
+    again = results.renewed(page, [later], ["hessians"])
+    assert again != page and again.count("Measured again on 2027-01-02 03:04 UTC.") == 1
+    assert again.count("2500.0") == page.count("2500.0") + 2  # the summary, the section
+    without = [line for line in page.splitlines() if "1500.0" not in line]
+    assert [line for line in without if line not in again.splitlines()] == []
+    assert [line for line in again.splitlines() if line[:3] == "## "] == [
+        line for line in page.splitlines() if line[:3] == "## "
+    ]
+    assert results.renewed(again, [whole[at]], ["hessians"]).count("Measured again") == 1
+
+
 def test_documents_say_where_and_how() -> None:
     found = report.document("paths", Settings(threads=2, dtype="float64"))
     assert (found["suite"], found["threads"], found["dtype"]) == ("paths", 2, "float64")
