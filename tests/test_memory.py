@@ -17,9 +17,11 @@ from benchmarks.rounds import QUICK
 from benchmarks.settings import Settings
 from einstan import slicing
 from einstan.plan.arena import LINE, Arena
+from einstan.plan.scratch import lapack
 from tests.models import MODELS, Model
 
 Arrays = dict[str, np.ndarray]
+LAPACK = ("inv", "det", "logdet", "logdet_positive", "solve", "cholesky")
 LEAST = 200_000  # bytes of the largest input, so that numpy's objects count little
 
 
@@ -49,7 +51,15 @@ def right(kernel: es.Kernel, arrays: Arrays) -> bool:
     """Within a tenth, or what Python and numpy take for objects."""
     found = peaks(kernel, arrays)
     predicted = kernel.cost.peak_bytes
-    return all(abs(p - predicted) <= 0.1 * predicted + 30_000 for p in found)
+    margin = 0.1 * predicted + 30_000
+    return all(predicted - unseen(kernel) - margin <= p <= predicted + margin for p in found)
+
+
+def unseen(kernel: es.Kernel) -> int:
+    """What LAPACK works in, which numpy tells tracemalloc since 2.5."""
+    if np.lib.NumpyVersion(np.__version__) >= "2.5.0":
+        return 0
+    return max((lapack(step) for step in kernel.steps if step.op in LAPACK), default=0)
 
 
 def enlarged(model: Model, dtype: str) -> Arrays:

@@ -1,8 +1,8 @@
 """scratch: what steps take for a while beside the arrays of the plan, in bytes.
 
-Three things take some: helpers that hold arrays of their own (the column `scratch` of backends/numpy.py); np.dot, which
-copies an argument that BLAS can't take as it lies; and ufuncs, which have a buffer for each array that has gaps or is
-repeated.
+Four things take some: helpers that hold arrays of their own (the column `scratch` of backends/numpy.py); np.dot, which
+copies an argument that BLAS can't take as it lies; LAPACK, which works in copies; and ufuncs, which have a buffer for
+each array that has gaps or is repeated.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def taken(step: Step) -> int:
     itemsize = max(x.dtype.itemsize, step.out.dtype.itemsize)
     reduced = prod(x.shape[a] for a in step.params[0]) if own.rows and x.size else 1
     if own.results:
-        return in_doubles(step, own.results)
+        return in_doubles(step, own.results) + lapack(step)
     return x.size * (own.whole * itemsize + own.flags) + own.rows * x.size // reduced * itemsize
 
 
@@ -78,6 +78,13 @@ def in_doubles(step: Step, results: int) -> int:
     wide = DOUBLE.itemsize // step.out.dtype.itemsize
     cast = sum(v.nbytes for v in step.arrays) if wide > 1 else 0
     return wide * (results * step.out.nbytes + cast)
+
+
+def lapack(step: Step) -> int:
+    """The bytes of what LAPACK works in: one matrix of a batch, and its right sides, those of the identity for inv."""
+    n = step.arrays[0].shape[-1]
+    columns = n if step.op == "inv" else sum(step.params)
+    return n * (n + columns) * max(DOUBLE.itemsize, step.out.dtype.itemsize)
 
 
 def buffers(step: Step) -> int:
