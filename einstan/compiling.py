@@ -98,6 +98,8 @@ def kernel_of(
 
     def build(env: Env, order: Order, real: bool) -> Wanted:
         roots = graph.nodes(lambda roots: associate(roots, Guessed(env), order)) if several else plain
+        if not inputs_in(roots) <= {*read}:  # what cancels in a whole product stands in its parts
+            roots = associate(plain, Guessed(env), order)
         wanted = structured(roots, signature.matrices, pack, env) if options.structured else arrays(roots, pack)
         return wanted._replace(nodes=halved(wanted.nodes, Guessed(env))) if real and not options.strict else wanted
 
@@ -149,9 +151,8 @@ def shortened(roots: Sequence[Node]) -> list[Node]:
 
 def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[str]:
     """The inputs whose entries, or whose sizes alone, the outputs need, in the program's order."""
-    below = toposort(outputs)
-    read = {node.name for node in below if isinstance(node, Input)}
-    symbols = {s for node in below for d in sizes_of(node) for s in d.symbols}
+    read = inputs_in(outputs)
+    symbols = {s for node in toposort(outputs) for d in sizes_of(node) for s in d.symbols}
     while True:
         dims = [d for name in read for d in shapes[name]]
         missing = symbols.union(*(d.symbols for d in dims)) - decided(dims)
@@ -159,6 +160,11 @@ def read_inputs(outputs: Sequence[Node], shapes: Mapping[str, Shape]) -> list[st
         if more is None:
             return [name for name in shapes if name in read]
         read.add(more)
+
+
+def inputs_in(nodes: Sequence[Node]) -> set[str]:
+    """The names of the inputs below the nodes."""
+    return {node.name for node in toposort(nodes) if isinstance(node, Input)}
 
 
 def decided(dims: Iterable[Dim]) -> set[str]:
