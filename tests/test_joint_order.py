@@ -257,3 +257,8 @@ def test_all_gradients_cost_twice_the_value(name: str) -> None:
     value(**arrays)
     both(**arrays)
     assert both.cost.flops <= 3.2 * value.cost.flops
+
+
+def test_what_cancels_is_not_read_by_parts_of_a_product() -> None:
+    g = es.parse("L = log'(A) ⊙ A ⊙ B / B").grad("L", ["A", "B"])
+    assert g.compile()(A=2.0, B=3.0) == {"A": 0, "B": 0}

@@ -485,8 +485,3 @@ def timed(f: Callable[[], Any]) -> float:
     start = time.perf_counter()
     f()
     return time.perf_counter() - start
-
-
-def test_what_cancels_is_not_read_by_parts_of_a_product() -> None:
-    g = es.parse("L = log'(A) ⊙ A ⊙ B / B").grad("L", ["A", "B"])
-    assert g.compile()(A=2.0, B=3.0) == {"A": 0, "B": 0}
