@@ -77,6 +77,7 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
     """The lines that lead from `of` to every name of `wrt`, and no others."""
     names: list[Line] = []
     derivatives: dict[Node, tuple[str, str]] = {}
+    own_names = program.leaves.keys()
     program = name_opaque_arguments(program, names)
     top = program.leaves[of]
     bodies = definitions(program)
@@ -90,12 +91,15 @@ def sweep(program: Statements, of: str, wrt: Sequence[str]) -> Lines:
         if leaf not in active:
             continue
         name = leaf_name(leaf)
+        shape = top.shape + leaf.shape
         if leaf is top:
             seed = identity(leaf)
+        elif name not in own_names:  # the statements of the program do not use it
+            seed = add([(1, part) for part in cotangents.get(leaf, ())], shape)
         else:
-            seed = name_(derivative_name(of, [name]), top.shape + leaf.shape)
+            seed = name_(derivative_name(of, [name]), shape)
             derivatives[seed] = (of, name)
-            lines[name] = add([(1, part) for part in cotangents.get(leaf, ())], seed.shape)
+            lines[name] = add([(1, part) for part in cotangents.get(leaf, ())], shape)
         if name in program.bodies:
             body = program.bodies[name]
             below = [x for x in toposort([body]) if x in active]
@@ -179,7 +183,7 @@ def worth_a_name(node: Node) -> bool:
 
 
 def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
-    """Every opaque call that sees axes becomes a statement of its own, of named arguments."""
+    """Every opaque call that sees axes becomes a statement of its own, of named arguments; `names` get the new ones."""
     leaves, bodies = dict(program.leaves), {}
     free = iter(x for x in HELPERS if x not in leaves and x not in program.words)
 
@@ -197,7 +201,8 @@ def name_opaque_arguments(program: Statements, names: list[Line]) -> Statements:
             if isinstance(node, Call) and node.prim is OPAQUE and sees_axes(node):
                 args = [named(substitute([o], table)[0]) for o in node.operands]
                 rebuilt = OPAQUE(*args, params=node.params)
-                table[node] = rebuilt if base_leaf(body) is node else named(rebuilt)
+                own = base_leaf(body) is node and all(leaf_name(seen_leaf(a)) in program.leaves for a in args)
+                table[node] = rebuilt if own else named(rebuilt)
         bodies[name] = substitute([body], table)[0] if table else body
     return Statements(leaves, bodies, program.words, program.facts)
 

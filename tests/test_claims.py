@@ -109,8 +109,7 @@ PRINTED = [
         ["W"],
         """
         u = loss(R[:])
-        ∂L/∂u = 3
-        ∂L/∂R[i,j] = ∂u/∂R[i,j] ∂L/∂u
+        ∂L/∂R[i,j] = 3 ∂u/∂R[i,j]
         ∂L/∂W[m,j] = X[I,m] ∂L/∂R[I,j]
         """,
     ),

@@ -72,8 +72,7 @@ PRINTED = [
         "X[i,j] = 2 f[j](Z[i,K])\nL = X[I,J] X[I,J]",
         ["Z"],
         1,
-        "u[i,j] = f[j](Z[i,K])\n∂L/∂X[i,j] = 2 X[i,j]\n∂L/∂u[i,j] = 2 ∂L/∂X[i,j]\n"
-        "∂L/∂Z[i,k] = ∂L/∂u[i,J] ∂u[i,J]/∂Z[i,k]",
+        "u[i,j] = f[j](Z[i,K])\n∂L/∂X[i,j] = 2 X[i,j]\n∂L/∂Z[i,k] = 2 ∂L/∂X[i,J] ∂u[i,J]/∂Z[i,k]",
     ),
     (
         "whole tensors, one made of the other",
