@@ -133,7 +133,7 @@ def test_workers_take_no_more_than_is_predicted(name: str, monkeypatch: pytest.M
     kernel, arrays = es.parse(FORMULAS[name]).compile("Y"), {"X": np.random.default_rng(0).standard_normal((400, 500))}
     kernel(**arrays)  # workers are there from then on
     found = peaks(kernel, arrays)
-    assert all(p <= 1.1 * kernel.cost.peak_bytes + 30_000 for p in found)
+    assert all(p <= 1.1 * kernel.cost.peak_bytes + 40_000 for p in found)
 
 
 @pytest.mark.parametrize("name", [n for n in FORMULAS if "product" not in n and n not in ("sign", "step")])
