@@ -26,6 +26,7 @@ from .dims import Dim
 from .errors import EinstanError
 from .files import numbers, read_data, read_text, write_arrays
 from .kernel import Kernel
+from .lint import Remark, lint
 from .orders.comparison import SECONDS, compare
 from .orders.methods import METHODS
 from .orders.table import OrderTable
@@ -102,6 +103,8 @@ def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> 
         for option in ("functions", "sizes"):
             if getattr(arguments, option, ""):
                 refuse(f"--{option} is for --to numpy")
+    if getattr(arguments, "lint", False) and arguments.to != "text":
+        refuse("--lint is for --to text")
     plot = getattr(arguments, "plot", None)
     if plot is not None and Path(plot).suffix != ".svg":
         refuse(f"the picture is written to .svg; not to {plot}")
@@ -220,6 +223,8 @@ def show(arguments: Arguments) -> None:
         "equal_sizes": equal_sizes(program),
         "convexity": [convexity_report(c) for c in certificates(program)],
     }
+    if arguments.lint:
+        report["lint"] = [remark_report(remark) for remark in lint(program)]
     if arguments.json:
         more = {} if arguments.to == "text" else {"to": arguments.to, "lines": spelled(program, arguments).splitlines()}
         print_json(report | more)
@@ -233,6 +238,10 @@ def show(arguments: Arguments) -> None:
         print(listed("sizes", [" = ".join(sizes)]))
     for certificate in report["convexity"]:
         print(listed("convexity", [certificate["text"]]))
+    for remark in report.get("lint", []):
+        print(f"\nlint: {remark['text']}")
+    if report.get("lint") == []:
+        print(listed("lint", ["nothing"]))
 
 
 def certificates(program: Program) -> list[Certificate]:
@@ -248,6 +257,11 @@ def certificates(program: Program) -> list[Certificate]:
 
 def convexity_report(c: Certificate) -> Report:
     return {"of": c.of, "wrt": c.wrt, "convex": c.convex, "concave": c.concave, "text": str(c)}
+
+
+def remark_report(r: Remark) -> Report:
+    spans = [place(r.source, *span) for span in r.spans]
+    return {"rule": r.rule, "message": r.message, "repair": r.repair, "spans": spans, "text": str(r)}
 
 
 def equal_sizes(program: Program) -> list[list[str]]:
@@ -412,6 +426,7 @@ SOURCE: Options = (
 SHOW: Options = (
     (("--to",), {"choices": ("text", "latex", "einsum"), "default": "text", "help": "the form of the statements"}),
     (("--latex",), {"dest": "to", "action": "store_const", "const": "latex", "help": "the same as --to latex"}),
+    (("--lint",), {"action": "store_true", "help": "what is legal and may be misread, too"}),
 )
 BIND: Options = ((("--functions",), {"default": "", "metavar": "f=tanh", "help": "what unknown functions are"}),)
 DERIVE: Options = (

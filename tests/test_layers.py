@@ -85,7 +85,7 @@ FLOORS = [
     ["compiling"],
     ["solvers.*"],
     ["programs", "contractions.calls"],
-    ["language", "orders.subjects", "solving"],
+    ["language", "orders.subjects", "solving", "lint"],
     ["demo", "orders.comparison"],
     ["contractions.stepwise", "contractions.numpy_forms"],
     ["contractions.reusable"],
