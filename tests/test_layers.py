@@ -85,7 +85,7 @@ FLOORS = [
     ["compiling"],
     ["solvers.*"],
     ["programs", "contractions.calls"],
-    ["language", "orders.subjects", "solving", "lint"],
+    ["language", "orders.subjects", "solving", "lint", "verify.*"],
     ["demo", "orders.comparison"],
     ["contractions.stepwise", "contractions.numpy_forms"],
     ["contractions.reusable"],

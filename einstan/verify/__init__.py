@@ -1,0 +1,1 @@
+"""verify: claims of a program, decided link by link: `check`."""

@@ -1,0 +1,220 @@
+"""judge: two forms in a program's context -> whether they are equal, and how that is known.
+
+A form is lowered with names and derivatives as leaves (`Form.node`); `expanded` writes it in inputs alone. Equal nodes
+are equal values. Else the nodes are evaluated: exactly modulo a prime, which proves equality (and, without functions of
+reals, difference), then in float64 with bounds. `values` are quick, for a search among many forms: what they say is
+checked by `compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..dims import Dim, Env
+from ..errors import EinstanError, EinstanShapeError
+from ..ir import Name, Node, add, is_zero, name_, pattern, toposort
+from ..lower import DerivativeLeaf, lower_expr
+from ..programs import Program
+from ..request import ALL_LAWS, Definitions, Graph, Term
+from ..resize import resized
+from ..rules import simplify
+from ..syntax import ast
+from ..syntax.check import CheckedForm, check_form
+from .modular import exactly
+from .sampling import Draw, Floats, sampled
+from .sizes import environments, fixed_by
+from .values import Array, Point
+from .verdict import Counterexample
+
+TRIALS = 5
+LANES = 4  # points of `values`: one for each style of inputs
+CLOSE = 1e-8  # of the largest entry: as near as `agree` asks
+Values = tuple[Array, ...]  # one array for each size; lane first, then the axes of the form
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One side of a claim: its free indices with their sizes, and its node over names and derivatives."""
+
+    tree: ast.Expr
+    axes: Mapping[str, Dim]
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`holds` is None where it is not decided, and `reason` says why; the rest is as in a Verdict."""
+
+    holds: bool | None
+    method: str
+    trials: int = 0
+    error_bound: float | None = None
+    counterexample: Counterexample | None = None
+    reason: str = ""
+
+
+class Judge:
+    """Forms in the context of one program. `binding` are sizes that are one for the sake of a claim."""
+
+    def __init__(
+        self,
+        program: Program,
+        sizes: Mapping[str, Any] | None = None,
+        trials: int = TRIALS,
+        seed: int = 0,
+        binding: Mapping[str, Dim] | None = None,
+    ) -> None:
+        self.program, self.sizes, self.trials, self.seed = program, dict(sizes or {}), trials, seed
+        self.binding = dict(binding or {})
+        shapes = {n: tuple(d.replace(self.binding) for d in s) for n, s in program.checked.shapes.items()}
+        self.checked = replace(program.checked, shapes=shapes) if self.binding else program.checked
+        self.derivatives: dict[Node, DerivativeLeaf] = {}
+        self.known: dict[Node, Node] = {}
+
+    def bound(self, binding: Mapping[str, Dim]) -> Judge:
+        """The judge of claims for whose sake these sizes are one."""
+        return Judge(self.program, self.sizes, self.trials, self.seed, binding) if binding else self
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """Names and what they stand for, at the sizes of the claim."""
+        return resized_definitions(self.program.definitions(), self.binding)
+
+    @cached_property
+    def fixed(self) -> Env:
+        shapes = {name: self.checked.shapes[name] for name in self.checked.inputs}
+        return fixed_by(shapes, self.checked.inputs, self.sizes)
+
+    # -- forms
+
+    def form(self, tree: ast.Expr, before: Form | None = None, source: str = "") -> Form:
+        """A form read after another one: its axes are those of `before`, which it repeats where it lacks them, then its
+        own; a derivative without indices takes those of `before`.
+
+        Raises the EinstanIndexError or EinstanShapeError that the checker has of it; the latter too where it needs
+        sizes to be equal that are not.
+        """
+        checked, binding = check_form(tree, before.axes if before else {}, self.checked, source)
+        if any(not symbol.startswith("?") for symbol in binding):
+            raise EinstanShapeError("The form needs sizes to be equal that are not.", "Rename an index.", source=source)
+        return self.lowered(tree, checked, before)
+
+    def lowered(self, tree: ast.Expr, checked: CheckedForm, before: Form | None = None) -> Form:
+        """The form of a tree that is checked."""
+        assert checked.scope is not None
+        first = dict(before.axes) if before else {}
+        value = lower_expr(self.checked, checked.scope, tree, self.derivatives, tuple(first))
+        axes = {**first, **dict(zip(value.axes, value.node.shape, strict=True))}
+        return Form(tree, axes, pattern(value.node, value.axes, tuple(axes), axes))
+
+    # -- nodes over inputs
+
+    def expanded(self, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes in inputs alone, in normal form; those of one call share what they are made of."""
+        if missing := [node for node in dict.fromkeys(nodes) if node not in self.known]:
+            named = {f"#{k}": node for k, node in enumerate(missing)}
+            own = self.definitions
+            leaves = {**own.leaves, **{name: name_(name, node.shape) for name, node in named.items()}}
+            slopes = {leaf: (d.numerator, d.denominators) for leaf, d in self.derivatives.items()}
+            program = Definitions(leaves, {**own.bodies, **named}, {**own.derivatives, **slopes}, own.facts)
+            found = Graph.of(program, [Term(name) for name in named], ALL_LAWS).nodes(list)
+            self.known.update(zip(missing, found, strict=True))
+        return [self.known[node] for node in nodes]
+
+    # -- judging
+
+    def compare(self, left: Form, right: Form) -> Outcome:
+        """Whether two forms, the second read after the first, are equal for all inputs and sizes."""
+        axes = {**left.axes, **right.axes}
+        nodes = [pattern(f.node, tuple(f.axes), tuple(axes), axes) for f in (left, right)]
+        try:
+            a, b = self.expanded(nodes)
+        except EinstanError as error:
+            return Outcome(None, "none", reason=error.message)
+        if a is b or is_zero(simplify([add([(1, a), (-1, b)], a.shape)])[0]):
+            return Outcome(True, "normal form")
+        return self.evaluated(a, b, tuple(axes))
+
+    def evaluated(self, a: Node, b: Node, axes: Sequence[str]) -> Outcome:
+        facts = [side for fact in self.definitions.facts for side in fact]
+        every = toposort([a, b, *facts])
+        envs = list(environments(every, self.fixed, self.trials, self.seed))
+        if not envs:
+            return Outcome(None, "none", reason="No sizes were found that fit.")
+        proof = exactly(a, b, envs, self.seed)
+        if proof.equal:
+            return Outcome(True, "exact, modulo a prime", proof.trials, proof.error_bound)
+        found = sampled(a, b, envs, self.seed)
+        shown = found.counterexample and self.shown(found.counterexample, a, axes)
+        if proof.differ and not facts:
+            return Outcome(False, "exact, modulo a prime", proof.trials, None, shown)
+        return Outcome(found.equal, "sampling", found.trials, found.error_bound, shown, found.reason)
+
+    def shown(self, found: tuple[Env, tuple[int, ...], float, float], a: Node, axes: Sequence[str]) -> Counterexample:
+        """The counterexample in the letters of the claim."""
+        env, entry, left, right = found
+        sizes = {name: d.at(env) for name, d in zip(axes, a.shape, strict=True)}
+        for name, letters in self.checked.inputs.items():
+            for letter, d in zip(letters, self.checked.shapes[name], strict=True):
+                if d.symbols <= env.keys():
+                    sizes.setdefault(letter, d.at(env))
+        return Counterexample(sizes, dict(zip(axes, entry, strict=True)), left, right)
+
+    # -- quick values
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """Fixed points at which forms are searched: inputs of every style beside each other."""
+        program = self.definitions
+        nodes = toposort([*program.leaves.values(), *program.bodies.values()])
+        draws = [Draw(self.seed + style, style) for style in range(LANES)]
+        envs = environments(nodes, self.fixed, 2, self.seed)
+        return [Point(Floats(draws, self.seed), env, self.meaning) for env in envs]
+
+    def meaning(self, leaf: Node) -> Node:
+        """What a name or a derivative stands for."""
+        assert isinstance(leaf, Name)
+        body = self.definitions.bodies.get(leaf.name)
+        return self.expanded([leaf])[0] if body is None else body
+
+    def values(self, form: Form) -> Values:
+        """Its values at a few points: small sizes that are distinct primes, lanes of different inputs, axes as
+        `form.axes`. Sub-values are shared among forms. Raises Unknown (an EinstanError) where there are none."""
+        with np.errstate(all="ignore"):
+            return tuple(point.value(form.node) for point in self.points)
+
+
+def agree(one: Values, other: Values) -> bool:
+    """Whether values are equal but for rounding, wherever both are finite; and they are, at some point."""
+    seen = False
+    for a, b in zip(one, other, strict=True):
+        if a.shape[1:] != b.shape[1:]:
+            return False
+        size = np.maximum(np.abs(a), np.abs(b))
+        finite = np.isfinite(a) & np.isfinite(b)
+        axes = tuple(range(1, a.ndim))
+        largest = np.max(np.where(finite, size, 0), axes, keepdims=True, initial=0)
+        with np.errstate(invalid="ignore"):
+            if np.any(finite & (np.abs(a - b) > CLOSE * largest)):
+                return False
+        seen = seen or bool(finite.reshape(len(a), -1).all(1).any())
+    return seen
+
+
+def resized_definitions(program: Definitions, binding: Mapping[str, Dim]) -> Definitions:
+    """The same with symbols of sizes replaced."""
+    if not binding:
+        return program
+    leaves = dict(zip(program.leaves, resized(list(program.leaves.values()), binding), strict=True))
+    bodies = dict(zip(program.bodies, resized(list(program.bodies.values()), binding), strict=True))
+    heads = resized(list(program.derivatives), binding)
+    tops = resized([top for top, _ in program.derivatives.values()], binding)
+    below = [names for _, names in program.derivatives.values()]
+    sides = resized([side for fact in program.facts for side in fact], binding)
+    slopes = dict(zip(heads, zip(tops, below, strict=True), strict=True))
+    return Definitions(leaves, bodies, slopes, tuple(zip(sides[::2], sides[1::2], strict=True)))
