@@ -39,9 +39,11 @@ Values = tuple[Array, ...]  # one array for each size; lane first, then the axes
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One side of a claim: its free indices with their sizes, and its node over names and derivatives."""
+    """One side of a claim: `own` are its free indices, `axes` those of its node, with the sizes: its own and those of
+    the form before, along which it is repeated. The node is over names and derivatives."""
 
     tree: ast.Expr
+    own: tuple[str, ...]
     axes: Mapping[str, Dim]
     node: Node
 
@@ -110,7 +112,7 @@ class Judge:
         first = dict(before.axes) if before else {}
         value = lower_expr(self.checked, checked.scope, tree, self.derivatives, tuple(first))
         axes = {**first, **dict(zip(value.axes, value.node.shape, strict=True))}
-        return Form(tree, axes, pattern(value.node, value.axes, tuple(axes), axes))
+        return Form(tree, value.axes, axes, pattern(value.node, value.axes, tuple(axes), axes))
 
     # -- nodes over inputs
 
