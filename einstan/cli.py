@@ -1,7 +1,7 @@
 """cli: the command line. Results on stdout; errors, with carets, on stderr.
 
-Exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is, 130 interrupted. With --json every command
-prints one object on stdout, also for an error: {"error", "message", "repair", "line", "column", "spans"}.
+Exit status: 0 fine, 1 the formula, the data or a claim is wrong, 2 the command is, 130 interrupted. With --json every
+command prints one object on stdout, also for an error: {"error", "message", "repair", "line", "column", "spans"}.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .show.einsum import einsum_module
 from .show.order_table import steps_text
 from .show.spelling import with_axes
 from .syntax.roster import names_in
+from .verify import TRIALS, WORDS, Verdict, checked
 
 Arguments = argparse.Namespace
 Report = dict[str, Any]
@@ -52,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     arguments = read_arguments(argv)
+    status = 0
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments) or 0
         if sys.stdout is not None:  # `>&-`
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (EinstanError, OSError, MemoryError) as error:
         report_error(error, arguments.json)
         return 1
-    return 0
+    return status
 
 
 # ---------------------------------------------------------------- arguments
@@ -395,6 +397,30 @@ def run(arguments: Arguments) -> None:
             print(f"{name} =\n{text}" if np.ndim(value) else f"{name} = {value}")
 
 
+def check(arguments: Arguments) -> int:
+    """A verdict for each `=` of the claims, then what may be misread; 1 where a claim fails."""
+    program = read_program(arguments)
+    verdicts = checked(program, sizes(arguments), arguments.trials, arguments.seed)
+    remarks = lint(program)
+    counts = {word: sum(v.holds is holds for v in verdicts) for holds, word in WORDS.items()}
+    if arguments.json:
+        report = {"verdicts": list(map(verdict_report, verdicts)), "remarks": list(map(remark_report, remarks))}
+        print_json({**report, **counts})
+    else:
+        for item in (*verdicts, *(f"\nnote: {remark}" for remark in remarks)):
+            print(item)
+        said = ", ".join(f"{word} {n}" for word, n in counts.items() if n)
+        print(f"\n{said}" if verdicts else NO_CLAIMS)
+    return int(counts["fails"] > 0)
+
+
+def verdict_report(v: Verdict) -> Report:
+    return {**v.json(), "spans": [place(v.source, *span) for span in v.spans], "text": str(v)}
+
+
+NO_CLAIMS = "no claims: a claim is a line such as `∂L/∂W[k,j] = ...`, or begins with `claim`"
+
+
 def demo(arguments: Arguments) -> None:
     """The main job on built-in data."""
     if arguments.json:
@@ -413,7 +439,7 @@ examples:
   einstan run layer.ein --of L X=x.npy W=w.npy c=0.5 -o out.npz
   einstan path "ij,jk,kl->il" --sizes i=10,j=200,k=300,l=40
 
-exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is
+exit status: 0 fine, 1 the formula, the data or a claim is wrong, 2 the command is
 """
 
 Options = tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
@@ -462,6 +488,14 @@ PATH: Options = (
     (("--steps",), {"action": "store_true", "help": "the steps of the best order as formulas, too"}),
     (("--plot",), {"metavar": "out.svg", "help": "draw flops and times there"}),
 )
+CHECK: Options = (
+    (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes to look at, by letter; else primes"}),
+    (
+        ("--trials",),
+        {"type": int, "default": TRIALS, "metavar": "5", "help": "points at which both sides are compared"},
+    ),
+    (("--seed",), {"type": int, "default": 0, "metavar": "0", "help": "of the random points"}),
+)
 RUN: Options = (
     (("--of",), {"required": True, "metavar": "L,Z", "help": "the names to compute"}),
     (
@@ -471,7 +505,7 @@ RUN: Options = (
     (("-o", "--output"), {"metavar": "out.npz", "help": "write the results there (.npz; one of them to .npy)"}),
 )
 
-COMMANDS: dict[str, tuple[Callable[[Arguments], None], str, Options]] = {
+COMMANDS: dict[str, tuple[Callable[[Arguments], int | None], str, Options]] = {
     "show": (show, "what was understood: statements, inputs, sizes", SOURCE + SHOW),
     "grad": (derivative(lambda p, of, wrt: p.grad(of, wrt=wrt)), "the gradient of a scalar", SOURCE + DERIVE + BIND),
     "jacobian": (
@@ -482,6 +516,7 @@ COMMANDS: dict[str, tuple[Callable[[Arguments], None], str, Options]] = {
     "hessian": (derivative(lambda p, of, wrt: p.hessian(of, wrt=wrt)), "the second derivative", SOURCE + DERIVE + BIND),
     "run": (run, "values of names on arrays", SOURCE + RUN + BIND),
     "path": (path, 'contraction orders and their costs, of FILE or of "ij,jk->ik"', ORDERED + PATH + BIND),
+    "check": (check, "every claim: holds, or where and why not", SOURCE + CHECK),
     "demo": (demo, "the main job on built-in data", ()),
 }
 

@@ -10,9 +10,9 @@ from ..errors import EinstanError
 from ..programs import Program, parse
 from .judge import TRIALS, Form, Judge
 from .links import forms_of, verdicts
-from .verdict import Verdict
+from .verdict import WORDS, Verdict
 
-__all__ = ["Verdict", "check", "checked"]
+__all__ = ["TRIALS", "WORDS", "Verdict", "check", "checked"]
 
 
 def check(

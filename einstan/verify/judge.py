@@ -71,6 +71,8 @@ class Judge:
         seed: int = 0,
         binding: Mapping[str, Dim] | None = None,
     ) -> None:
+        if trials < 1:
+            raise EinstanError(f"{trials} trials decide nothing.", "Give one or more.")
         self.program, self.sizes, self.trials, self.seed = program, dict(sizes or {}), trials, seed
         self.binding = dict(binding or {})
         shapes = {n: tuple(d.replace(self.binding) for d in s) for n, s in program.checked.shapes.items()}

@@ -1,7 +1,8 @@
 """links: a claim -> its links `left = right`, each judged by itself, against the last legal form before it.
 
-A form is legal if its indices are (NOTATION section 7). One that has a free index which the forms before lack, or lacks
-one of theirs, is repeated along it; where it is not equal then, the index is dangling or lost, and the form passed over.
+A form is legal if its indices are (NOTATION section 7). One that has a free index which the forms before lack, or
+lacks one of theirs, is repeated along it; where it is not equal then, the index is dangling or lost, and the form is
+passed over.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def judged(judge: Judge, link: Link) -> Verdict:
 
 def failed(link: Link, error: EinstanError, outcome: Outcome | None = None) -> Verdict:
     """The verdict of a link with an index error."""
-    shown = outcome and outcome.counterexample
+    shown = outcome.counterexample if outcome else None
     return Verdict(str(link), False, INDICES, shown, None, error.message, source=link.source, spans=error.spans)
 
 

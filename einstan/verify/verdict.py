@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..errors import Span, caret
 
@@ -56,6 +57,10 @@ class Verdict:
         return "\n".join(
             "\n".join("    " + x for x in line.splitlines()) if n else line for n, line in enumerate(lines) if line
         )
+
+    def json(self) -> dict[str, Any]:
+        """The same as plain data, without the text."""
+        return {name: value for name, value in asdict(self).items() if name not in ("source", "spans")}
 
     @property
     def how(self) -> str:
