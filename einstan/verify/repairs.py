@@ -1,0 +1,246 @@
+"""repairs: the smallest change that makes a wrong claim right.
+
+The edits of the right side are looked at, small ones first, then other left sides; what has the wanted value at a few
+points is judged, and what holds is the repair. A left side that is no formula of the language is edited itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, partial
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import EinstanError, Span
+from ..show.text import show_expr
+from ..syntax.ast import Derivative, Expr, Index, Tensor
+from ..syntax.check import Checked
+from ..syntax.parser import parse_expression
+from ..syntax.roster import names_in
+from .drafts import Draft
+from .edits import BRINGING, SLIPS, Edit, Setting, Slip
+from .glance import Array, Glance, Letters, Wanted
+from .judge import Form, Judge
+from .quantities import Quantity, Sizes, derivatives, letters_of, places, quantities
+
+JUDGED = 6  # edits that have the wanted value at a few points, and fail when they are judged
+NAMES = 12  # other names in a derivative
+POINTS = 2  # at which formulas are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The corrected claim in its own letters, one sentence on what was wrong, and where."""
+
+    suggestion: str
+    reason: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A claim that may have been meant."""
+
+    left: Expr
+    right: Expr
+    edit: Edit
+
+    @property
+    def text(self) -> str:
+        return f"{show_expr(self.left)} = {show_expr(self.right)}"
+
+
+class Sides(Protocol):
+    """A link of a claim."""
+
+    @property
+    def left(self) -> Expr: ...
+    @property
+    def right(self) -> Expr: ...
+
+
+def repaired(judge: Judge, link: Sides) -> Repair | None:
+    """The repair of a claim `left = right` that fails; the suggestion is judged as it is printed."""
+    with np.errstate(all="ignore"):
+        for c in islice(Search(judge, link.left, link.right).candidates(), JUDGED):
+            if holds(judge, c):
+                spans = (c.edit.span,) if c.edit.span.end else ()
+                return Repair(c.text, c.edit.reason, spans)
+    return None
+
+
+def holds(judge: Judge, c: Candidate) -> bool:
+    """Whether the claim holds, read from its text."""
+    sides = [parse_expression(show_expr(side), judge.checked.labels) for side in (c.left, c.right)]
+    try:
+        first = legal(judge, sides[0]) or judge.form(sides[1])
+        forms = [judge.form(side, first) for side in sides]
+        return judge.compare(*forms).holds is True
+    except EinstanError:
+        return False
+
+
+def legal(judge: Judge, tree: Expr) -> Form | None:
+    try:
+        return judge.form(tree)
+    except EinstanError:
+        return None
+
+
+class Search:
+    """The claims beside one claim; `looked` counts those whose value was looked at."""
+
+    def __init__(self, judge: Judge, left: Expr, right: Expr) -> None:
+        self.judge, self.left, self.right = judge, left, right
+        self.glance = Glance(partial(array, judge), lengths(judge, self.letters), judge.checked.fixed)
+        self.looked = 0
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Claims whose sides are equal at a few points."""
+        wanted, meant = self.wanted(self.left), self.wanted(self.right)
+        if wanted is not None:
+            yield from self.of_right(SLIPS, wanted, self.near)
+        if meant is not None:
+            yield from (Candidate(e.tree, self.right, e) for e in self.other_names(meant))
+        if meant is not None and head(self.left) is None:
+            yield from self.of_left(meant)
+        if wanted is not None:
+            yield from self.of_right(BRINGING, wanted, self.far)
+
+    def wanted(self, tree: Expr) -> Wanted | None:
+        """The value of a side that is a formula of the language."""
+        form = legal(self.judge, tree)
+        found = None if form is None else values(self.judge, form)
+        return None if form is None or found is None else Wanted(tuple(form.axes), found)
+
+    def of_right(self, slips: Sequence[Slip], wanted: Wanted, bring: Sequence[Quantity]) -> Iterator[Candidate]:
+        edits = self.edits(slips, self.right, wanted, bring)
+        return (Candidate(self.left, e.tree, e) for e in edits)
+
+    def of_left(self, wanted: Wanted) -> Iterator[Candidate]:
+        edits = self.edits(SLIPS, self.left, wanted, self.near)
+        return (Candidate(e.tree, self.right, e) for e in edits)
+
+    def edits(self, slips: Sequence[Slip], tree: Expr, wanted: Wanted, bring: Sequence[Quantity]) -> Iterator[Edit]:
+        """The edits of a side that give it the wanted value."""
+        draft = Draft.of(tree)
+        setting = Setting(self.letters, self.judge.checked.shapes, bring, partial(self.line, wanted))
+        found = (e for slip in slips for e in slip(draft, setting))
+        return (e for e in found if self.is_near(wanted, e.tree) and not self.is_a_side(e.tree))
+
+    def line(self, wanted: Wanted, zero: Expr, one: Expr) -> Fraction | None:
+        return wanted.line(self.glance.of(zero), self.glance.of(one))
+
+    def is_near(self, wanted: Wanted, tree: Expr) -> bool:
+        self.looked += 1
+        return wanted.is_near(self.glance.of(tree))
+
+    def is_a_side(self, tree: Expr) -> bool:
+        """Whether it is written as one of the sides is: then the claim would say nothing."""
+        return show_expr(tree) in (show_expr(self.left), show_expr(self.right))
+
+    # -- what may be written
+
+    @cached_property
+    def letters(self) -> Sizes:
+        pieces = (*Draft.of(self.left).pieces, *Draft.of(self.right).pieces)
+        return letters_of(places(pieces, self.judge.checked.shapes))
+
+    @cached_property
+    def near(self) -> list[Quantity]:
+        """What the text speaks of."""
+        return self.others(quantities(self.judge.checked, self.judge.program.letters))
+
+    @cached_property
+    def far(self) -> list[Quantity]:
+        """Derivatives of which the text does not speak."""
+        known = {head(q.tree) for q in self.near}
+        pieces = (*Draft.of(self.left).pieces, *Draft.of(self.right).pieces)
+        tops = {e.numerator.name for e in pieces if isinstance(e, Derivative) and isinstance(e.numerator, Tensor)}
+        found = derivatives(self.judge.checked, self.judge.program.letters, tops)
+        return [q for q in self.others(found) if head(q.tree) not in known]
+
+    def others(self, found: Iterable[Quantity]) -> list[Quantity]:
+        """All but the left side itself."""
+        own = head(self.left)
+        return [q for q in found if own is None or head(q.tree) != own]
+
+    # -- the left side
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the left side is a derivative without its indices."""
+        shapes, e = self.judge.checked.shapes, self.left
+        tensors = (e.numerator, *e.denominators) if isinstance(e, Derivative) else ()
+        return any(isinstance(t, Tensor) and not t.indices and shapes.get(t.name) for t in tensors)
+
+    def other_names(self, wanted: Wanted) -> Iterator[Edit]:
+        """The derivative by another name in the place of the left side."""
+        e = self.left
+        if isinstance(e, Derivative) and len(e.denominators) == 1 and isinstance(e.numerator, Tensor):
+            (below,) = e.denominators
+            for name in islice(self.names_like(below, len(wanted.axes)), NAMES):
+                meant = replace(e, denominators=(replace(below, name=name),))
+                if self.is_near(wanted, lettered(meant, wanted.axes) if self.is_bare else meant):
+                    yield Edit(meant, f"This is {show_expr(meant)}, not {show_expr(e)}.", e.span)
+
+    def names_like(self, below: Tensor, rank: int) -> Iterator[str]:
+        """Names of the same shape, of a derivative without indices those with as many axes as there are; those first
+        that stand in one definition with the name."""
+        shapes = self.judge.checked.shapes
+        fit = [x for x in shapes if (len(shapes[x]) <= rank if self.is_bare else shapes[x] == shapes[below.name])]
+        beside = neighbours(self.judge.checked, below.name)
+        return iter(sorted((x for x in fit if x != below.name), key=lambda x: x not in beside))
+
+
+def array(judge: Judge, tree: Expr, axes: Letters) -> Array | None:
+    """The values of a formula over these letters."""
+    form = legal(judge, tree)
+    found = None if form is None else values(judge, form)
+    if form is None or found is None or form.axes.keys() != set(axes):
+        return None
+    order = list(form.axes)
+    return found.transpose(0, *(order.index(x) + 1 for x in axes))
+
+
+def values(judge: Judge, form: Form) -> Array | None:
+    """The values of a form at the judge's first points."""
+    try:
+        return judge.values(form)[0][:POINTS]
+    except EinstanError:
+        return None
+
+
+def lengths(judge: Judge, letters: Sizes) -> dict[str, int]:
+    """The sizes of letters at these points, where each has one."""
+    env = judge.points[0].env
+    return {x: d.at(env) for x, dims in letters.items() if len(dims) == 1 for d in dims if d.symbols <= env.keys()}
+
+
+def head(e: Expr) -> tuple[str, ...] | None:
+    """The name that a tensor or a derivative has, whatever its letters."""
+    if isinstance(e, Derivative) and isinstance(e.numerator, Tensor):
+        return (e.numerator.name, *(below.name for below in e.denominators))
+    return (e.name,) if isinstance(e, Tensor) else None
+
+
+def lettered(e: Derivative, axes: Letters) -> Derivative:
+    """A derivative by one name with these letters, those of the numerator first."""
+    (below,) = e.denominators
+    assert isinstance(e.numerator, Tensor)
+    n = len(e.numerator.indices or ())
+    top, rest = (tuple(map(Index, own)) for own in (axes[:n], axes[n:]))
+    return replace(e, numerator=replace(e.numerator, indices=top), denominators=(replace(below, indices=rest),))
+
+
+def neighbours(checked: Checked, name: str) -> set[str]:
+    """The names that stand in one definition with a name."""
+    found = set[str]()
+    for other, definition in checked.definitions.items():
+        inside = {*names_in(definition.body), other}
+        found |= inside if name in inside else set()
+    return found
