@@ -74,7 +74,7 @@ class Glance:
                 return (), np.array([float(self.sizes[e.name])])
             case Filled():
                 axes = tuple(index.name for index in e.indices)
-                return axes, np.full([1, *(self.sizes.get(x, 1) for x in axes)], float(e.value))
+                return axes, np.full([1] * (len(axes) + 1), float(e.value))
             case Tensor(name="delta", indices=(a, b)):
                 return self.identity(a.name, b.name)
             case Tensor() | Derivative():

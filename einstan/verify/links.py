@@ -8,13 +8,14 @@ passed over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import EinstanError, EinstanIndexError, Span
 from ..show.text import show_expr
 from ..syntax import ast
 from ..syntax.check import CheckedClaim
 from .judge import Form, Judge, Outcome
+from .repairs import repaired
 from .verdict import Verdict
 
 
@@ -61,7 +62,7 @@ def verdicts(judge: Judge, claim: CheckedClaim, forms: Sequence[Form | EinstanEr
             source,
         )
         verdict = judged(judge, link)
-        yield verdict
+        yield with_repair(judge, link, verdict) if verdict.holds is False else verdict
         if link.right_form is not None and (verdict.method != INDICES or link.left_form is None):
             before = n
 
@@ -94,6 +95,16 @@ def failed(link: Link, error: EinstanError, outcome: Outcome | None = None) -> V
     """The verdict of a link with an index error."""
     shown = outcome.counterexample if outcome else None
     return Verdict(str(link), False, INDICES, shown, None, error.message, source=link.source, spans=error.spans)
+
+
+def with_repair(judge: Judge, link: Link, verdict: Verdict) -> Verdict:
+    """The verdict with the corrected claim, where one is found; an index error is told first."""
+    repair = repaired(judge, link)
+    if repair is None:
+        return verdict
+    reason = f"{verdict.reason} {repair.reason}" if verdict.method == INDICES else repair.reason
+    spans = dict.fromkeys((*(verdict.spans if verdict.method == INDICES else ()), *repair.spans))
+    return replace(verdict, suggestion=repair.suggestion, reason=reason, spans=tuple(spans))
 
 
 def misplaced(link: Link) -> EinstanError | None:
