@@ -123,13 +123,13 @@ def functions(d: Draft, s: Setting) -> Iterator[Edit]:
 
 
 def alike(e: Call) -> Iterator[Call]:
+    for family in LIKE:
+        if e.name in family:
+            yield from (replace(e, name=name) for name in sorted(family - {e.name}))
     if e.name not in words.FUNCTIONS or e.name in words.ENTRYWISE:
         yield replace(e, primes=e.primes + 1)
     if e.primes:
         yield replace(e, primes=e.primes - 1)
-    for family in LIKE:
-        if e.name in family:
-            yield from (replace(e, name=name) for name in sorted(family - {e.name}))
 
 
 def called(e: Call) -> str:
@@ -139,7 +139,8 @@ def called(e: Call) -> str:
 def numbers(d: Draft, s: Setting) -> Iterator[Edit]:
     """Another number in the place of one, then a factor that is one."""
     for e in d.nodes():
-        if isinstance(e, Number) and (t := s.line(d.root, d.put(e, Number(e.value + 1)))) is not None:
+        t = s.line(d.root, d.put(e, Number(e.value + 1))) if isinstance(e, Number) else None
+        if isinstance(e, Number) and t is not None and e.value + t not in (0, 1):
             other = Number(e.value + t)
             yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
     for e in d.terms():
@@ -239,15 +240,5 @@ def term_places(d: Draft) -> Iterable[Expr]:
 Slip = Callable[[Draft, Setting], Iterator[Edit]]
 BRINGING: tuple[Slip, ...] = (missing_factors, other_quantities, missing_terms)
 """Those that bring a quantity."""
-SLIPS: tuple[Slip, ...] = (
-    wrong_indices,
-    swapped_indices,
-    signs,
-    functions,
-    exponents,
-    numbers,
-    sums,
-    extra,
-    *BRINGING,
-)
-"""What may have slipped, the smallest first."""
+SLIPS: tuple[Slip, ...] = (wrong_indices, swapped_indices, signs, functions, exponents, numbers, sums, extra)
+"""Those of what is written already; the smallest first."""

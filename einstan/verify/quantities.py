@@ -33,11 +33,12 @@ class Quantity:
     over: bool = False
 
     def written(self, letters: Sizes) -> Iterator[Expr]:
-        """The quantity in letters of a claim, each of the size of its axis: no two axes have one letter."""
-        choices = [[x for x, dims in letters.items() if not dims or d in dims] for d in self.dims]
+        """The quantity in letters of a claim, each of the size of its axis; no tensor has a letter twice."""
+        summed_first = sorted(letters, key=lambda x: not x[0].isupper())  # ∂Y[K]/∂X[j], if both ways have one value
+        choices = [[x for x in summed_first if not letters[x] or d in letters[x]] for d in self.dims]
         count = 0
         for chosen in product(*choices):
-            if len(set(chosen)) == len(chosen):
+            if len(set(chosen)) == len(chosen) or isinstance(self.tree, Derivative):
                 yield renamed(self.tree, dict(zip(self.axes, chosen, strict=True)))
                 count += 1
                 if count == MANY:
@@ -47,7 +48,7 @@ class Quantity:
 def quantities(checked: Checked, hints: Hints) -> list[Quantity]:
     """What the text speaks of: names, sizes, what it writes as a factor, derivatives of the functions in it."""
     found = [Quantity(tensor(name, own), own, checked.shapes[name]) for name, own in hints.items()]
-    found += [*written_factors(checked), *slopes(checked), *extents(checked)]
+    found += [*written_factors(checked), *slopes(checked), *extents(checked), *deltas(checked)]
     return list({(show_expr(canonical(q)), q.over): q for q in reversed(found)}.values())[::-1]
 
 
@@ -113,6 +114,12 @@ def extents(checked: Checked) -> Iterator[Quantity]:
     for name, n in axes.values():
         for over in (False, True):
             yield Quantity(Extent(name, n), (), (), over)
+
+
+def deltas(checked: Checked) -> Iterator[Quantity]:
+    """Kronecker's delta of every size."""
+    for d in dict.fromkeys(d for name in checked.shapes for d in checked.shapes[name]):
+        yield Quantity(tensor("delta", ("a1", "a2")), ("a1", "a2"), (d, d))
 
 
 def derivatives(checked: Checked, hints: Hints, tops: Collection[str]) -> Iterator[Quantity]:

@@ -64,13 +64,8 @@ class Sides(Protocol):
 
 
 def repaired(judge: Judge, link: Sides) -> Repair | None:
-    """The repair of a claim `left = right` that fails; the suggestion is judged as it is printed."""
-    with np.errstate(all="ignore"):
-        for c in islice(Search(judge, link.left, link.right).candidates(), JUDGED):
-            if holds(judge, c):
-                spans = (c.edit.span,) if c.edit.span.end else ()
-                return Repair(c.text, c.edit.reason, spans)
-    return None
+    """The repair of a claim `left = right` that fails."""
+    return Search(judge, link.left, link.right).repair()
 
 
 def holds(judge: Judge, c: Candidate) -> bool:
@@ -99,11 +94,20 @@ class Search:
         self.glance = Glance(partial(array, judge), lengths(judge, self.letters), judge.checked.fixed)
         self.looked = 0
 
+    def repair(self) -> Repair | None:
+        """The first candidate that holds, as it is printed."""
+        with np.errstate(all="ignore"):
+            for c in islice(self.candidates(), JUDGED):
+                if holds(self.judge, c):
+                    return Repair(c.text, c.edit.reason, (c.edit.span,) if c.edit.span.end else ())
+        return None
+
     def candidates(self) -> Iterator[Candidate]:
         """Claims whose sides are equal at a few points."""
         wanted, meant = self.wanted(self.left), self.wanted(self.right)
         if wanted is not None:
-            yield from self.of_right(SLIPS, wanted, self.near)
+            yield from self.of_right(SLIPS, wanted, ())
+            yield from self.of_right(BRINGING, wanted, self.near)
         if meant is not None:
             yield from (Candidate(e.tree, self.right, e) for e in self.other_names(meant))
         if meant is not None and head(self.left) is None:
@@ -122,7 +126,7 @@ class Search:
         return (Candidate(self.left, e.tree, e) for e in edits)
 
     def of_left(self, wanted: Wanted) -> Iterator[Candidate]:
-        edits = self.edits(SLIPS, self.left, wanted, self.near)
+        edits = self.edits((*SLIPS, *BRINGING), self.left, wanted, self.near)
         return (Candidate(e.tree, self.right, e) for e in edits)
 
     def edits(self, slips: Sequence[Slip], tree: Expr, wanted: Wanted, bring: Sequence[Quantity]) -> Iterator[Edit]:
