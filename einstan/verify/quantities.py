@@ -33,12 +33,14 @@ class Quantity:
     over: bool = False
 
     def written(self, letters: Sizes) -> Iterator[Expr]:
-        """The quantity in letters of a claim, each of the size of its axis; no tensor has a letter twice."""
-        summed_first = sorted(letters, key=lambda x: not x[0].isupper())  # ∂Y[K]/∂X[j], if both ways have one value
-        choices = [[x for x in summed_first if not letters[x] or d in letters[x]] for d in self.dims]
+        """The quantity in letters of a claim, each of the size of its axis; free letters first, of derivatives those
+        that are summed: ∂Y[K]/∂X[j]. No tensor has a letter twice."""
+        slope = isinstance(self.tree, Derivative)
+        order = sorted(letters, key=lambda x: x[0].isupper() != slope)
+        choices = [[x for x in order if not letters[x] or d in letters[x]] for d in self.dims]
         count = 0
         for chosen in product(*choices):
-            if len(set(chosen)) == len(chosen) or isinstance(self.tree, Derivative):
+            if slope or len(set(chosen)) == len(chosen):
                 yield renamed(self.tree, dict(zip(self.axes, chosen, strict=True)))
                 count += 1
                 if count == MANY:
