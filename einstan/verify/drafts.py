@@ -162,9 +162,10 @@ def summed(e: Sum, terms: tuple[Expr, ...], signs: tuple[int, ...]) -> Expr:
 
 
 def negative(e: Expr) -> Expr:
-    """`-e`; of `-e`, e."""
+    """`-e`; of `-e`, e, and of `-(e)`."""
     if isinstance(e, Sum) and e.signs == (-1,):
-        return e.terms[0]
+        (term,) = e.terms
+        return term.body if isinstance(term, Group) else term
     return Sum((Group(e, e.span) if isinstance(e, Sum) else e,), (-1,), e.span)
 
 
