@@ -20,12 +20,13 @@ from ..errors import EinstanError, EinstanShapeError
 from ..ir import Name, Node, add, is_zero, name_, pattern, toposort
 from ..lower import DerivativeLeaf, lower_expr
 from ..programs import Program
-from ..request import ALL_LAWS, Definitions, Graph, Term
+from ..request import Definitions, Graph, Term
 from ..resize import resized
-from ..rules import simplify
 from ..syntax import ast
 from ..syntax.check import CheckedForm, check_form
-from .modular import exactly
+from .instances import seed_of
+from .laws import TO_COMPARE, simplified
+from .modular import Modular, exactly
 from .sampling import Draw, Floats, sampled
 from .sizes import environments, fixed_by
 from .values import Array, Point
@@ -79,10 +80,12 @@ class Judge:
         self.checked = replace(program.checked, shapes=shapes) if self.binding else program.checked
         self.derivatives: dict[Node, DerivativeLeaf] = {}
         self.known: dict[Node, Node] = {}
+        self.field_points: dict[object, Point] = {}
 
     def bound(self, binding: Mapping[str, Dim]) -> Judge:
         """The judge of claims for whose sake these sizes are one."""
-        return Judge(self.program, self.sizes, self.trials, self.seed, binding) if binding else self
+        known = self.news(binding)
+        return Judge(self.program, self.sizes, self.trials, self.seed, known) if known else self
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -94,6 +97,12 @@ class Judge:
         shapes = {name: self.checked.shapes[name] for name in self.checked.inputs}
         return fixed_by(shapes, self.checked.inputs, self.sizes)
 
+    def news(self, binding: Mapping[str, Dim]) -> dict[str, Dim]:
+        """What is said of sizes that are free in the program; unknown ones stand in the claim alone."""
+        sizes = self.checked.sizes
+        free = {s: d for s, d in binding.items() if not s.startswith("?") and sizes.resolve(Dim.symbol(s)) != d}
+        return {s: d for s, d in free.items() if s not in self.binding}
+
     # -- forms
 
     def form(self, tree: ast.Expr, before: Form | None = None, source: str = "") -> Form:
@@ -104,7 +113,7 @@ class Judge:
         sizes to be equal that are not.
         """
         checked, binding = check_form(tree, before.axes if before else {}, self.checked, source)
-        if any(not symbol.startswith("?") for symbol in binding):
+        if self.news(binding):
             raise EinstanShapeError("The form needs sizes to be equal that are not.", "Rename an index.", source=source)
         return self.lowered(tree, checked, before)
 
@@ -126,7 +135,7 @@ class Judge:
             leaves = {**own.leaves, **{name: name_(name, node.shape) for name, node in named.items()}}
             slopes = {leaf: (d.numerator, d.denominators) for leaf, d in self.derivatives.items()}
             program = Definitions(leaves, {**own.bodies, **named}, {**own.derivatives, **slopes}, own.facts)
-            found = Graph.of(program, [Term(name) for name in named], ALL_LAWS).nodes(list)
+            found = Graph.of(program, [Term(name) for name in named], TO_COMPARE).nodes(list)
             self.known.update(zip(missing, found, strict=True))
         return [self.known[node] for node in nodes]
 
@@ -140,17 +149,16 @@ class Judge:
             a, b = self.expanded(nodes)
         except EinstanError as error:
             return Outcome(None, "none", reason=error.message)
-        if a is b or is_zero(simplify([add([(1, a), (-1, b)], a.shape)])[0]):
+        if a is b or is_zero(simplified([add([(1, a), (-1, b)], a.shape)])[0]):
             return Outcome(True, "normal form")
         return self.evaluated(a, b, tuple(axes))
 
     def evaluated(self, a: Node, b: Node, axes: Sequence[str]) -> Outcome:
         facts = [side for fact in self.definitions.facts for side in fact]
-        every = toposort([a, b, *facts])
-        envs = list(environments(every, self.fixed, self.trials, self.seed))
+        envs = list(environments([*self.symbols, *toposort([a, b, *facts])], self.fixed, self.trials, self.seed))
         if not envs:
             return Outcome(None, "none", reason="No sizes were found that fit.")
-        proof = exactly(a, b, envs, self.seed)
+        proof = exactly(a, b, (self.field_point(env, k) for k, env in enumerate(envs)))
         if proof.equal:
             return Outcome(True, "exact, modulo a prime", proof.trials, proof.error_bound)
         found = sampled(a, b, envs, self.seed)
@@ -158,6 +166,16 @@ class Judge:
         if proof.differ and not facts:
             return Outcome(False, "exact, modulo a prime", proof.trials, None, shown)
         return Outcome(found.equal, "sampling", found.trials, found.error_bound, shown, found.reason)
+
+    @cached_property
+    def symbols(self) -> list[Node]:
+        """The inputs, so that all claims are looked at with the same sizes."""
+        return [self.definitions.leaves[name] for name in self.checked.inputs]
+
+    def field_point(self, env: Env, k: int) -> Point:
+        """The k-th point of the field at these sizes; what claims share is computed once."""
+        key = (k, tuple(env.items()))
+        return self.field_points.setdefault(key, Point(Modular(seed_of(self.seed, k)), env))
 
     def shown(self, found: tuple[Env, tuple[int, ...], float, float], a: Node, axes: Sequence[str]) -> Counterexample:
         """The counterexample in the letters of the claim."""

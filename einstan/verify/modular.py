@@ -9,7 +9,7 @@ but for expressions without such functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -28,6 +28,8 @@ LOW = np.uint64(2**HALF - 1)
 P = np.uint64(PRIME)
 MAX_POWER = 10_000
 LIKELY = 1e-9  # a proof is no proof above this probability of error
+ENOUGH = 1e-18  # below it no more points are looked at
+LEAST = 2
 RATIONAL = frozenset(("concat", "part", "prod", "inv", "det", "solve", "tril", "opaque"))
 
 
@@ -329,6 +331,9 @@ class Modular:
     def applied(self, name: str, args: Sequence[Array]) -> Array:
         return FUNCTIONS[name](self, *args)
 
+    def peak(self, x: Array, n: int) -> Array:
+        return np.zeros((*x.shape[: x.ndim - n], *[1] * n), np.uint64)
+
     def of_matrix(self, name: str, args: Sequence[Array]) -> Array:
         if name in LOGARITHMS:
             return LOGARITHMS[name](self, determinants(args[0]))
@@ -361,22 +366,23 @@ class Proof:
     error_bound: float = 1.0
 
 
-def exactly(a: Node, b: Node, envs: Sequence[Env], seed: int) -> Proof:
-    """Whether two nodes of one shape are equal at random points of the field, one for each of the sizes."""
+def exactly(a: Node, b: Node, points: Iterable[Point]) -> Proof:
+    """Whether two nodes of one shape are equal at random points of the field; no more of them than it takes."""
     bound, trials = 1.0, 0
-    for k, env in enumerate(envs):
-        same = equal_at(a, b, env, seed_of(seed, k))
+    for point in points:
+        same = equal_at(a, b, point)
         if same is False:
             return Proof(differ=is_rational([a, b]), trials=trials + 1)
         if same:
             trials += 1
-            bound *= error_bound(a, b, env)
+            bound *= error_bound(a, b, point.env)
+        if trials >= LEAST and bound < ENOUGH:
+            break
     return Proof(equal=trials > 0 and bound < LIKELY, trials=trials, error_bound=bound)
 
 
-def equal_at(a: Node, b: Node, env: Env, seed: int) -> bool | None:
+def equal_at(a: Node, b: Node, point: Point) -> bool | None:
     """Whether two nodes have the same value; None where one has none."""
-    point = Point(Modular(seed), env)
     try:
         return bool(np.array_equal(point.value(a), point.value(b)))
     except Unknown:
@@ -395,56 +401,101 @@ def is_whole(n: Call) -> bool:
 
 # ---------------------------------------------------------------- degrees
 
-Degree = tuple[int, int]  # of the numerator, of the denominator
-
 
 def error_bound(a: Node, b: Node, env: Env) -> float:
     """The probability that different values are equal at a random point, or that different arguments of a function
-    are: degree / prime for each pair that could be (Schwartz-Zippel)."""
-    found: dict[Node, Degree] = {}
-    arguments, highest = 0, 0
-    for node in toposort([a, b]):
-        below = [found[o] for o in node.operands]
-        found[node] = degree(node, below, env)
-        if isinstance(node, Call) and (node.prim.entrywise or node.prim.name not in RATIONAL - {"opaque"}):
-            arguments += prod(d.at(env) for o in node.operands for d in o.shape)
-            highest = max(highest, *(n + d for n, d in below))
-    (n, d), (m, e) = found[a], found[b]
-    entries = prod(x.at(env) for x in a.shape)
-    return min(1.0, (entries * (n + e + m + d) + arguments**2 * highest) / PRIME)
+    are: degree / prime for each pair that could be."""
+    degrees, nodes = Degrees(env), toposort([a, b])
+    for node in nodes:
+        degrees.add(node)
+    called = [
+        n for n in nodes if isinstance(n, Call) and (n.prim.entrywise or n.prim.name not in RATIONAL - {"opaque"})
+    ]
+    arguments = sum(degrees.entries(o) for n in called for o in n.operands)
+    highest = max((degrees.total(o) for n in called for o in n.operands), default=0)
+    pairs = degrees.entries(a) * (degrees.total(a) + degrees.total(b)) + arguments**2 * 2 * highest
+    return min(1.0, pairs / PRIME)
 
 
-def degree(node: Node, below: Sequence[Degree], env: Env) -> Degree:
-    """An upper bound for the entries of a node, which are rational in the inputs and the values of functions."""
-    match node:
-        case Einsum():
-            size = {label: d.at(env) for label, d in node.dims.items()}
-            added = prod(size[label] for label in node.summed)
-            n, d = sum(n for n, _ in below), sum(d for _, d in below)
-            return n + (added - 1) * d, added * d
-        case Add():
-            d = sum(d for _, d in below)
-            return max((n + d - own for n, own in below), default=0), d
-        case Call() if node.prim is POW:
-            return power_degree(node, *below[0])
-        case Call() if node.prim.name in ("concat", "part", "tril"):
-            return max(n for n, _ in below), max(d for _, d in below)
-        case Call() if node.prim.name in RATIONAL and node.prim.name != "opaque":
-            entries = prod(d.at(env) for o in node.operands for d in o.shape)
-            both = entries * sum(n + d for n, d in below)
-            return both, both
-        case Call():
-            return OF_FUNCTIONS
-        case _:
-            return 1, 0
+OF_FUNCTION = 4  # at most, of numerator and denominator: tan is sin / cos of the tangent of half the angle
 
 
-def power_degree(node: Call, n: int, d: int) -> Degree:
-    (q,) = node.params
-    assert isinstance(q, Fraction)
-    k = abs(q.numerator)
-    n, d = (n, d) if q.denominator == 1 else OF_FUNCTIONS
-    return (k * n, k * d) if q > 0 else (k * d, k * n)
+class Degrees:
+    """Upper bounds for the degrees of entries, which are rational in the inputs and in random values of functions.
+
+    The denominator of a node is a product of powers of atoms (`below`): sums have their common one, so that it does not
+    grow where terms share it. `excess` is the degree of the numerator over that of the denominator.
+    """
+
+    def __init__(self, env: Env) -> None:
+        self.env = env
+        self.excess: dict[Node, int] = {}
+        self.below: dict[Node, Mapping[Node, int]] = {}
+        self.weight: dict[Node, int] = {}  # of an atom: the degree of all its entries together
+
+    def entries(self, node: Node) -> int:
+        return prod(d.at(self.env) for d in node.shape)
+
+    def denominator(self, node: Node) -> int:
+        return sum(n * self.weight[atom] for atom, n in self.below[node].items())
+
+    def total(self, node: Node) -> int:
+        return self.excess[node] + 2 * self.denominator(node)
+
+    def add(self, node: Node) -> None:
+        self.excess[node], self.below[node] = self.of(node)
+
+    def of(self, node: Node) -> tuple[int, Mapping[Node, int]]:
+        excess = [self.excess[o] for o in node.operands]
+        below = [self.below[o] for o in node.operands]
+        match node:
+            case Einsum():
+                return sum(excess), powers_added(below)
+            case Call() if node.prim is POW and is_whole(node):
+                return self.of_power(node)
+            case Call() if node.prim.name == "opaque":
+                return 1, {}
+            case Call() if node.prim.name not in SHAPING:
+                return self.of_function(node)
+            case Add() | Call():
+                return max(excess, default=0), powers_shared(below)
+            case _:
+                return 1, {}
+
+    def of_function(self, node: Call) -> tuple[int, Mapping[Node, int]]:
+        """Of its own value, and of its arguments, which it may hold: relu(x) is x step(x), a determinant a product."""
+        own = node.prim.name in MATRICES
+        n = max([1, *(self.entries(o) // max(1, self.entries(node)) for o in node.operands)])
+        n = node.operands[0].shape[-1].at(self.env) if own else n
+        degree = n * max(map(self.total, node.operands)) if own else OF_FUNCTION * n
+        self.weight[node] = degree * self.entries(node)
+        held = powers_added([self.below[o] for o in node.operands] * n)
+        return degree + n * sum(self.excess[o] for o in node.operands), {**held, node: 1}
+
+    def of_power(self, node: Call) -> tuple[int, Mapping[Node, int]]:
+        (q,), (x,) = node.params, node.operands
+        assert isinstance(q, Fraction)
+        k = abs(q.numerator)
+        if q > 0:
+            return k * self.excess[x], powers_added([self.below[x]] * k)
+        self.weight[x] = self.entries(x) * (self.excess[x] + self.denominator(x))
+        return k * self.denominator(x), {x: k}
 
 
-OF_FUNCTIONS = (4, 4)  # at most: tan, sin / cos of the tangent of half the angle
+SHAPING = ("concat", "part", "tril")
+
+
+def powers_added(factors: Iterable[Mapping[Node, int]]) -> Mapping[Node, int]:
+    found: dict[Node, int] = {}
+    for powers in factors:
+        for atom, n in powers.items():
+            found[atom] = found.get(atom, 0) + n
+    return found
+
+
+def powers_shared(terms: Iterable[Mapping[Node, int]]) -> Mapping[Node, int]:
+    found: dict[Node, int] = {}
+    for powers in terms:
+        for atom, n in powers.items():
+            found[atom] = max(found.get(atom, 0), n)
+    return found

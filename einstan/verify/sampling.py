@@ -101,6 +101,11 @@ def einsum(factors: Sequence[Factor], out: Labels) -> Array:
     return found
 
 
+def peak(x: Array, n: int) -> Array:
+    found: Array = x.max(tuple(range(x.ndim - n, x.ndim)), keepdims=True, initial=-np.inf)
+    return np.where(np.isfinite(found), found, 0)
+
+
 def entries_added(factors: Sequence[Factor], out: Labels) -> int:
     """How many entries each entry of the contraction is the sum of."""
     size = {label: n for x, own in factors for label, n in zip(own, x.shape[1:], strict=True)}
@@ -115,6 +120,7 @@ STYLES: tuple[Style, ...] = (
     lambda rng, shape: rng.uniform(0.3, 2.0, shape),
     lambda rng, shape: rng.uniform(0.05, 0.6, shape),
     lambda rng, shape: 3 * rng.standard_normal(shape),
+    lambda rng, shape: 0.3 * rng.standard_normal(shape),
 )
 
 
@@ -167,6 +173,9 @@ class Floats:
 
     def applied(self, name: str, args: Sequence[Array]) -> Array:
         return FUNCTIONS[name](*args)
+
+    def peak(self, x: Array, n: int) -> Array:
+        return peak(x, n)
 
     def of_matrix(self, name: str, args: Sequence[Array]) -> Array:
         return of_matrix(name, args)
@@ -244,6 +253,9 @@ class Rounded:
             for sign in (1, -1):
                 error = error + np.abs(f(*[v + sign * step if k == n else v for k, v in enumerate(values)]) - value)
         return np.stack([value, error])
+
+    def peak(self, x: Array, n: int) -> Array:
+        return self.exactly(peak(x[0], n))
 
     def of_matrix(self, name: str, args: Sequence[Array]) -> Array:
         """The matrices moved by their bounds and their rounding in some directions."""
@@ -323,7 +335,7 @@ NOT_FINITE = "No inputs were found at which both sides are finite."
 def styles(k: int) -> Iterator[tuple[int, int | None]]:
     """What inputs are like in trial k, try by try: all alike at first, then each in a style of its own."""
     first = (0, None, 3)[k % 3]
-    yield from enumerate((first, 0, *[None] * 16, 1, 2))
+    yield from enumerate((first, 0, *[None] * 16, 1, 2, 4))
 
 
 def compared_at(a: Node, b: Node, env: Env, draw: Draw, seed: int) -> Compared | str:

@@ -6,10 +6,11 @@ know which. What can be said in other functions is said here once (softmax, norm
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import combinations
+from itertools import pairwise
 from math import prod
 from typing import Any, Protocol
 
@@ -22,7 +23,6 @@ from ..ir import Add, Call, Const, Einsum, Input, Labels, Name, Node
 Array = np.ndarray[Any, Any]
 Factor = tuple[Array, Labels]  # no label twice
 MAX_ENTRIES = 20_000_000  # of an array
-NEAR = 12  # factors among which the next pair is looked for
 
 
 class Unknown(EinstanError):
@@ -43,6 +43,10 @@ class Numbers(Protocol):
     def raised(self, x: Array, q: Fraction) -> Array: ...
     def applied(self, name: str, args: Sequence[Array]) -> Array:
         """A function entry by entry."""
+        ...
+
+    def peak(self, x: Array, n: int) -> Array:
+        """Any number along the last n axes, which stay with size 1; about the largest, where numbers have an order."""
         ...
 
     def of_matrix(self, name: str, args: Sequence[Array]) -> Array: ...
@@ -120,16 +124,17 @@ class Point:
         return spread(self.numbers.number(Fraction(1)) if found is None else found, kept, e.out, size)
 
     def joined(self, factors: list[Factor], kept: Labels, size: Mapping[int, int]) -> list[Factor]:
-        """The two factors whose product is smallest, as one."""
+        """The two factors whose product is smallest, as one; of those that share a label, where some do."""
+        places = Counter(label for _, own in factors for label in own)
+        places.update(kept)
 
-        def left(a: int, b: int) -> Labels:
-            rest = {label for n, (_, own) in enumerate(factors) if n not in (a, b) for label in own}.union(kept)
-            return tuple(x for x in dict.fromkeys((*factors[a][1], *factors[b][1])) if x in rest)
+        def left(pair: tuple[int, int]) -> Labels:
+            own = Counter(label for n in pair for label in factors[n][1])
+            return tuple(label for label, n in own.items() if places[label] > n)
 
-        pairs = combinations(range(min(len(factors), NEAR)), 2)
-        a, b = min(pairs, key=lambda pair: prod(size[label] for label in left(*pair)))
+        a, b = min(neighbours(factors), key=lambda pair: prod(size[label] for label in left(pair)))
         room(prod(size[label] for label in {*factors[a][1], *factors[b][1]}))
-        out = left(a, b)
+        out = left((a, b))
         joined = self.numbers.contracted([factors[a], factors[b]], out)
         return [(joined, out), *(f for n, f in enumerate(factors) if n not in (a, b))]
 
@@ -165,6 +170,15 @@ def diagonal(x: Array, own: Labels) -> Factor:
         return x, own
     at = {label: n + 1 for n, label in enumerate(distinct)}
     return np.einsum(x, [0, *(at[label] for label in own)], [0, *range(1, len(distinct) + 1)]), distinct
+
+
+def neighbours(factors: Sequence[Factor]) -> list[tuple[int, int]]:
+    """Pairs of factors that share a label; the first two where none do."""
+    holders: dict[int, list[int]] = {}
+    for n, (_, own) in enumerate(factors):
+        for label in own:
+            holders.setdefault(label, []).append(n)
+    return sorted({pair for found in holders.values() for pair in pairwise(found)}) or [(0, 1)]
 
 
 def aligned(x: Array, own: Labels, labels: Labels) -> Array:
@@ -219,16 +233,22 @@ def over(numbers: Numbers, x: Array, y: Array) -> Array:
 
 
 def softmax(numbers: Numbers, x: Array, n: int) -> Array:
-    e = numbers.applied("exp", [x])
+    e = numbers.applied("exp", [lowered(numbers, x, n)])
     return over(numbers, e, summed(numbers, e, n))
 
 
-def log_of_sum(numbers: Numbers, x: Array, n: int) -> Array:
-    return numbers.applied("log", [summed(numbers, numbers.applied("exp", [x]), n)])
+def lowered(numbers: Numbers, x: Array, n: int) -> Array:
+    """x - peak, which exp does not take out of range."""
+    return numbers.combined([(ONE, x), (-ONE, np.broadcast_to(numbers.peak(x, n), x.shape))])
+
+
+def logsumexp(numbers: Numbers, x: Array, n: int) -> Array:
+    e = numbers.applied("exp", [lowered(numbers, x, n)])
+    return numbers.combined([(ONE, numbers.peak(x, n)), (ONE, numbers.applied("log", [summed(numbers, e, n)]))])
 
 
 def log_softmax(numbers: Numbers, x: Array, n: int) -> Array:
-    return numbers.combined([(ONE, x), (-ONE, np.broadcast_to(log_of_sum(numbers, x, n), x.shape))])
+    return numbers.combined([(ONE, x), (-ONE, np.broadcast_to(logsumexp(numbers, x, n), x.shape))])
 
 
 def norm(numbers: Numbers, x: Array, n: int) -> Array:
@@ -264,7 +284,7 @@ ALONG: dict[str, Callable[[Numbers, Array, int], Array]] = {
     "amax": lambda k, x, n: folded(k, lambda a, b: k.applied("max", [a, b]), x, n),
     "amin": lambda k, x, n: folded(k, lambda a, b: k.applied("min", [a, b]), x, n),
     "prod": lambda k, x, n: folded(k, lambda a, b: times(k, a, b), x, n),
-    "logsumexp": lambda k, x, n: without(log_of_sum(k, x, n), n),
+    "logsumexp": lambda k, x, n: without(logsumexp(k, x, n), n),
     "norm": lambda k, x, n: without(norm(k, x, n), n),
     "softmax": softmax,
     "log_softmax": log_softmax,
