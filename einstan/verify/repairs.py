@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,6 @@ import numpy as np
 from ..errors import EinstanError, Span
 from ..show.text import show_expr
 from ..syntax.ast import Derivative, Expr, Index, Tensor
-from ..syntax.check import Checked
 from ..syntax.parser import parse_expression
 from ..syntax.roster import names_in
 from .drafts import Draft
@@ -28,7 +27,9 @@ from .judge import Form, Judge
 from .quantities import Quantity, Sizes, derivatives, letters_of, places, quantities
 
 JUDGED = 6  # edits that have the wanted value at a few points, and fail when they are judged
+LOOKED = 3000  # edits of one claim
 NAMES = 12  # other names in a derivative
+FAR = 24  # derivatives of which the text does not speak
 POINTS = 2  # at which formulas are looked at
 
 
@@ -133,7 +134,7 @@ class Search:
         """The edits of a side that give it the wanted value."""
         draft = Draft.of(tree)
         setting = Setting(self.letters, self.judge.checked.shapes, bring, partial(self.line, wanted))
-        found = (e for slip in slips for e in slip(draft, setting))
+        found = takewhile(lambda _: self.looked < LOOKED, (e for slip in slips for e in slip(draft, setting)))
         return (e for e in found if self.is_near(wanted, e.tree) and not self.is_a_side(e.tree))
 
     def line(self, wanted: Wanted, zero: Expr, one: Expr) -> Fraction | None:
@@ -166,12 +167,26 @@ class Search:
         pieces = (*Draft.of(self.left).pieces, *Draft.of(self.right).pieces)
         tops = {e.numerator.name for e in pieces if isinstance(e, Derivative) and isinstance(e.numerator, Tensor)}
         found = derivatives(self.judge.checked, self.judge.program.letters, tops)
-        return [q for q in self.others(found) if head(q.tree) not in known]
+        return [q for q in self.others(found) if head(q.tree) not in known and self.is_around(q.tree)][:FAR]
 
     def others(self, found: Iterable[Quantity]) -> list[Quantity]:
-        """All but the left side itself."""
+        """All but the left side itself, those first whose names stand beside the names of the claim."""
         own = head(self.left)
-        return [q for q in found if own is None or head(q.tree) != own]
+        kept = (q for q in found if own is None or head(q.tree) != own)
+        return sorted(kept, key=lambda q: not self.is_around(q.tree))
+
+    @cached_property
+    def around(self) -> set[str]:
+        """The names of the claim, and those that stand in one definition with one of them."""
+        own = {*names_in(self.left), *names_in(self.right)}
+        found = set(own)
+        for name, definition in self.judge.checked.definitions.items():
+            inside = {*names_in(definition.body), name}
+            found |= inside if inside & own else set()
+        return found
+
+    def is_around(self, tree: Expr) -> bool:
+        return self.around.issuperset(names_in(tree))
 
     # -- the left side
 
@@ -197,8 +212,7 @@ class Search:
         that stand in one definition with the name."""
         shapes = self.judge.checked.shapes
         fit = [x for x in shapes if (len(shapes[x]) <= rank if self.is_bare else shapes[x] == shapes[below.name])]
-        beside = neighbours(self.judge.checked, below.name)
-        return iter(sorted((x for x in fit if x != below.name), key=lambda x: x not in beside))
+        return iter(sorted((x for x in fit if x != below.name), key=lambda x: x not in self.around))
 
 
 def array(judge: Judge, tree: Expr, axes: Letters) -> Array | None:
@@ -239,12 +253,3 @@ def lettered(e: Derivative, axes: Letters) -> Derivative:
     n = len(e.numerator.indices or ())
     top, rest = (tuple(map(Index, own)) for own in (axes[:n], axes[n:]))
     return replace(e, numerator=replace(e.numerator, indices=top), denominators=(replace(below, indices=rest),))
-
-
-def neighbours(checked: Checked, name: str) -> set[str]:
-    """The names that stand in one definition with a name."""
-    found = set[str]()
-    for other, definition in checked.definitions.items():
-        inside = {*names_in(definition.body), other}
-        found |= inside if name in inside else set()
-    return found
