@@ -118,7 +118,7 @@ class Point:
         kept = tuple(label for label in dict.fromkeys(e.out) if label in carried)
         while len(factors) > 2:
             factors = self.joined(factors, kept, size)
-        room(prod(size[label] for label in {*carried, *e.out} if len(factors) > 1))
+        room(prod(size[label] for label in {*e.out, *(x for _, own in factors for x in own)} if len(factors) > 1))
         alike = len(factors) == 1 and factors[0][1] == kept
         found = factors[0][0] if alike else self.numbers.contracted(factors, kept) if factors else None
         return spread(self.numbers.number(Fraction(1)) if found is None else found, kept, e.out, size)
