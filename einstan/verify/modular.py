@@ -463,14 +463,15 @@ class Degrees:
                 return 1, {}
 
     def of_function(self, node: Call) -> tuple[int, Mapping[Node, int]]:
-        """Of its own value, and of its arguments, which it may hold: relu(x) is x step(x), a determinant a product."""
-        own = node.prim.name in MATRICES
+        """Of its own value, and of the arguments that it holds: relu(x) is x step(x), a determinant a product."""
+        matrix = node.prim.name in MATRICES
         n = max([1, *(self.entries(o) // max(1, self.entries(node)) for o in node.operands)])
-        n = node.operands[0].shape[-1].at(self.env) if own else n
-        degree = n * max(map(self.total, node.operands)) if own else OF_FUNCTION * n
+        n = node.operands[0].shape[-1].at(self.env) if matrix else n
+        degree = n * max(map(self.total, node.operands)) if matrix else OF_FUNCTION * n
         self.weight[node] = degree * self.entries(node)
-        held = powers_added([self.below[o] for o in node.operands] * n)
-        return degree + n * sum(self.excess[o] for o in node.operands), {**held, node: 1}
+        held = node.operands if matrix or node.prim.name in HOLDING else ()
+        below = powers_added([self.below[o] for o in held] * n)
+        return degree + n * sum(self.excess[o] for o in held), {**below, node: 1}
 
     def of_power(self, node: Call) -> tuple[int, Mapping[Node, int]]:
         (q,), (x,) = node.params, node.operands
@@ -482,6 +483,7 @@ class Degrees:
         return k * self.denominator(x), {x: k}
 
 
+HOLDING = frozenset("relu abs max min where amax amin prod log_softmax unit".split())
 SHAPING = ("concat", "part", "tril")
 
 
