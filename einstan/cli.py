@@ -37,6 +37,7 @@ from .show.einsum import einsum_module
 from .show.order_table import steps_text
 from .show.spelling import with_axes
 from .syntax.roster import names_in
+from .transcripts import Transcript
 from .verify import TRIALS, WORDS, Verdict, checked
 
 Arguments = argparse.Namespace
@@ -147,6 +148,13 @@ def sizes(arguments: Arguments) -> dict[str, int]:
     if wrong := [word for word in found.values() if not word.isdecimal() or len(word) > 18]:
         raise EinstanError(f"{wrong[0]!r} is no size.", "Write --sizes b=5,k=3.")
     return {letter: int(word) for letter, word in found.items()}
+
+
+def whole(word: str) -> int:
+    """A number from 0 on."""
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number")
+    return int(word)
 
 
 def pairs(words: str, form: str) -> dict[str, str]:
@@ -313,6 +321,25 @@ def derivative(verb: Callable[[Program, str, list[str]], Derived]) -> Callable[[
     return command
 
 
+def explain(arguments: Arguments) -> None:
+    """A derivation step by step: what `grad` prints, with the lines that lead there and their rules."""
+    of, wrt = arguments.of.strip(), names(arguments.wrt)
+    transcript = read_program(arguments).explain(of, wrt=wrt, depth=arguments.depth)
+    text = EXPLAINED_TO[arguments.to](transcript)
+    if arguments.json:
+        more = {} if arguments.to == "text" else {"lines": text.splitlines()}
+        print_json({"of": of, "wrt": wrt, "to": arguments.to} | transcript.json() | more)
+    else:
+        print(text)
+
+
+EXPLAINED_TO: dict[str, Callable[[Transcript], str]] = {
+    "text": str,
+    "latex": Transcript.latex,
+    "html": Transcript.html,
+}
+
+
 def source(derived: Derived, arguments: Arguments) -> str:
     """The program that a kernel runs, which is made for sizes."""
     given = sizes(arguments)
@@ -464,6 +491,16 @@ DERIVE: Options = (
     ),
     (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes that --to numpy is made for"}),
 )
+EXPLAIN: Options = (
+    *DERIVE[:2],
+    (("--to",), {"choices": tuple(EXPLAINED_TO), "default": "text", "help": "the form of the lines"}),
+    (("--latex",), {"dest": "to", "action": "store_const", "const": "latex", "help": "the same as --to latex"}),
+    (("--html",), {"dest": "to", "action": "store_const", "const": "html", "help": "the same as --to html"}),
+    (
+        ("--depth",),
+        {"type": whole, "metavar": "1", "help": "fold what is more chains than this away from those of --wrt"},
+    ),
+)
 ORDERED: Options = (
     (("file",), {"nargs": "?", "metavar": "FILE", "help": 'statements (- for standard input), or just "ij,jk->ik"'}),
     *SOURCE[1:],
@@ -514,6 +551,7 @@ COMMANDS: dict[str, tuple[Callable[[Arguments], int | None], str, Options]] = {
         SOURCE + DERIVE + BIND,
     ),
     "hessian": (derivative(lambda p, of, wrt: p.hessian(of, wrt=wrt)), "the second derivative", SOURCE + DERIVE + BIND),
+    "explain": (explain, "the derivation, step by step", SOURCE + EXPLAIN),
     "run": (run, "values of names on arrays", SOURCE + RUN + BIND),
     "path": (path, 'contraction orders and their costs, of FILE or of "ij,jk->ik"', ORDERED + PATH + BIND),
     "check": (check, "every claim: holds, or where and why not", SOURCE + CHECK),
