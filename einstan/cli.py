@@ -234,7 +234,7 @@ def show(arguments: Arguments) -> None:
         "convexity": [convexity_report(c) for c in certificates(program)],
     }
     if arguments.lint:
-        report["lint"] = [remark_report(remark) for remark in lint(program)]
+        report["remarks"] = [remark_report(remark) for remark in lint(program)]
     if arguments.json:
         more = {} if arguments.to == "text" else {"to": arguments.to, "lines": spelled(program, arguments).splitlines()}
         print_json(report | more)
@@ -248,10 +248,10 @@ def show(arguments: Arguments) -> None:
         print(listed("sizes", [" = ".join(sizes)]))
     for certificate in report["convexity"]:
         print(listed("convexity", [certificate["text"]]))
-    for remark in report.get("lint", []):
-        print(f"\nlint: {remark['text']}")
-    if report.get("lint") == []:
-        print(listed("lint", ["nothing"]))
+    for remark in report.get("remarks", []):
+        print(f"\nnote: {remark['text']}")
+    if report.get("remarks") == []:
+        print(listed("remarks", ["none"]))
 
 
 def certificates(program: Program) -> list[Certificate]:

@@ -37,14 +37,31 @@ def has_complex_step(roots: Sequence[Node]) -> bool:
     )
 
 
-def slopes(roots: Sequence[Node], arrays: Mapping[str, Array], env: Env, along: Mapping[str, Array]) -> list[Array]:
-    """The derivatives of the roots where the inputs of `along` move in its directions."""
-    moved = {name: x + 1j * STEP * along[name] if name in along else x for name, x in arrays.items()}
-    done: dict[Node, Array] = {}
-    with np.errstate(all="ignore"):
-        for node in toposort(roots):
-            done[node] = np.asarray(RULES[type(node)](node, [done[o] for o in node.operands], moved, env))
-    return [done[root].imag / STEP for root in roots]
+class Point:
+    """Nodes and their values for some arrays."""
+
+    def __init__(self, roots: Sequence[Node], arrays: Mapping[str, Array], env: Env) -> None:
+        self.roots, self.arrays, self.env = list(roots), arrays, env
+        self.order = toposort(roots)
+        self.values: dict[Node, Array] = {}
+        with np.errstate(all="ignore"):
+            for node in self.order:
+                self.values[node] = self.value(node, self.values, arrays)
+
+    def value(self, node: Node, below: Mapping[Node, Array], arrays: Mapping[str, Array]) -> Array:
+        operands = [below.get(o, self.values[o]) for o in node.operands]
+        return np.asarray(RULES[type(node)](node, operands, arrays, self.env))
+
+    def slopes(self, along: Mapping[str, Array]) -> list[Array]:
+        """The derivatives of the roots where the inputs of `along` move in its directions."""
+        moved = {name: x + 1j * STEP * along[name] if name in along else x for name, x in self.arrays.items()}
+        done: dict[Node, Array] = {}  # what moves
+        with np.errstate(all="ignore"):
+            for node in self.order:
+                own = node.name in along if isinstance(node, Input) else any(o in done for o in node.operands)
+                if own:
+                    done[node] = self.value(node, done, moved)
+        return [done.get(root, self.values[root].real).imag / STEP for root in self.roots]
 
 
 # ---------------------------------------------------------------- kinds

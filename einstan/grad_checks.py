@@ -23,7 +23,7 @@ import numpy as np
 from .arrays import Array, as_arrays, check_names, solved
 from .bind import bindings_of, read_key, sizes_of_results
 from .compiling import Options, shortened
-from .complex_step import has_complex_step, slopes
+from .complex_step import Point, has_complex_step
 from .errors import EinstanError, EinstanNameError, EinstanShapeError
 from .kernel import Kernel
 from .request import Graph, Laws, Term, terms
@@ -270,7 +270,7 @@ class Check:
         known = {name: x for name, x in self.arrays.items() if name in program.inputs}
         shapes = {name: tuple(d.replace(sizes) for d in program.checked.shapes[name]) for name in known}
         env = solved(shapes, program.letters, {name: x.shape for name, x in known.items()})
-        return partial(by_complex_steps, partial(slopes, roots, env=env), known), COMPLEX
+        return partial(by_complex_steps, Point(roots, known, env), Point(roots, beside(known), env)), COMPLEX
 
 
 def unit(shape: tuple[int, ...], entry: tuple[int, ...]) -> Array:
@@ -283,13 +283,15 @@ def unit(shape: tuple[int, ...], entry: tuple[int, ...]) -> Array:
 # ---------------------------------------------------------------- numbers
 
 
-def by_complex_steps(
-    slopes: Callable[..., list[Array]], arrays: Mapping[str, Array], along: Mapping[str, Array]
-) -> list[Measured]:
-    """Twice, at points that rounding tells apart: slopes are known as well as that leaves them the same."""
+def beside(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays that rounding tells apart from these."""
     rng = np.random.default_rng(1)
-    near = {n: x * (1 + 4 * ULP * rng.uniform(-1, 1, x.shape)) if x.dtype.kind == "f" else x for n, x in arrays.items()}
-    pairs = zip(slopes(arrays=arrays, along=along), slopes(arrays=near, along=along), strict=True)
+    return {n: x * (1 + 4 * ULP * rng.uniform(-1, 1, x.shape)) if x.dtype.kind == "f" else x for n, x in arrays.items()}
+
+
+def by_complex_steps(here: Point, near: Point, along: Mapping[str, Array]) -> list[Measured]:
+    """Slopes are known as well as a point that rounding tells apart leaves them the same."""
+    pairs = zip(here.slopes(along), near.slopes(along), strict=True)
     return [Measured(a, 16 * np.abs(a - b), ~np.isfinite(a)) for a, b in pairs]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import einstan as es
 from einstan import complex_step
-from einstan.complex_step import COMPLEX, has_complex_step, slopes
+from einstan.complex_step import COMPLEX, Point, has_complex_step
 from einstan.derive import derive
 from einstan.dims import Dim
 from einstan.ir import input_
@@ -203,7 +203,7 @@ def test_complex_step_of_a_function(name: str) -> None:
     env = {"n": len(at)}
     directions = {leaf.name: np.ones(len(at)) for leaf in leaves}
     wanted = sum(evaluate(derive(y, input_("one", y.shape), leaves), arrays | {"one": np.ones(len(at))}, env))
-    np.testing.assert_allclose(slopes([y], arrays, env, directions)[0], wanted, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(Point([y], arrays, env).slopes(directions)[0], wanted, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("q", ["2", "3", "-1", "-2", "1/2", "100"])

@@ -149,19 +149,19 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "-e", MISREAD, "--lint"]) == 0
     shown = capsys.readouterr().out
     (remark,) = lint(es.parse(MISREAD))
-    assert shown.endswith(f"\nlint: {remark}\n")
+    assert shown.endswith(f"\nnote: {remark}\n")
     assert main(["show", "-e", MISREAD]) == 0
-    assert capsys.readouterr().out == shown.removesuffix(f"\nlint: {remark}\n")
+    assert capsys.readouterr().out == shown.removesuffix(f"\nnote: {remark}\n")
 
 
 def test_show_of_a_clean_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "-e", SILENT[0], "--lint"]) == 0
-    assert capsys.readouterr().out.endswith("\nlint      nothing\n")
+    assert capsys.readouterr().out.endswith("\nremarks   none\n")
 
 
 def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "-e", MISREAD, "--lint", "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["lint"]
+    (found,) = json.loads(capsys.readouterr().out)["remarks"]
     (remark,) = lint(es.parse(MISREAD))
     assert (found["rule"], found["message"], found["repair"]) == (remark.rule, remark.message, remark.repair)
     assert [(span["line"], span["column"]) for span in found["spans"]] == [(1, 3), (1, MISREAD.rindex("b[") + 1)]
