@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import median
 
 import numpy as np
@@ -35,6 +36,7 @@ MEANS = """
     L = m[I] m[I] + y[I] m[I]
 """
 VECTORS = "L = u[I] v[I]; M = u[I] A[I,J] v[J]; q[i] = u[i]^2"
+GATED = "h[d] = tanh(q[d]); q[d] = A[V,d] B[V,d]"
 WAVE = "y[i] = sin(a x[i]); L = y[I] y[I]"
 OPAQUE = "Y[i,j] = f(Z[i,j]); R[i,j] = g[j](Y[i,K]); L = loss(R[:])"
 
@@ -53,7 +55,7 @@ REPAIRS = [
     (NET, "∂L/∂X[b,k] = ∂L/∂Z[b,j] W[k,j]", "∂L/∂X[b,k] = ∂L/∂Z[b,J] W[k,J]", "The sum over j is missing."),
     (NET, "∂L/∂X[b,k] = -∂L/∂Z[b,J] W[k,J]", "∂L/∂X[b,k] = ∂L/∂Z[b,J] W[k,J]", "The sign is wrong."),
     (NET, "∂L/∂U[k,j] = X[B,k] ∂L/∂V[B,j]", "∂L/∂U[k,j] = Y[B,k] ∂L/∂V[B,j]", "X[B,k] should be Y[B,k]."),
-    (NET, "∂L/∂U[k,j] = ∂L/∂V[B,j]", "∂L/∂U[k,j] = ∂L/∂V[B,j] Y[B,k]", "The factor Y[B,k] is missing."),
+    (NET, "∂L/∂U[k,j] = ∂L/∂V[B,j]", "∂L/∂U[k,j] = Y[B,k] ∂L/∂V[B,j]", "The factor Y[B,k] is missing."),
     (NET, "∂L/∂U[k,j] = 2 Y[B,k] ∂L/∂V[B,j] Y[B,k]", None, None),
     (NET, "∂L/∂Z[b,j] = ∂L/∂V[b,K] U[j,K]", "∂L/∂Z[b,j] = ∂L/∂V[b,K] U[j,K] tanh'(Z[b,j])", "The factor"),
     (NET, "∂L/∂V[b,j] = ∂L/∂S[b,K]", "∂L/∂V[b,j] = ∂L/∂S[b,K] ∂S[b,K]/∂V[b,j]", "The factor ∂S[b,K]/∂V[b,j]"),
@@ -63,13 +65,15 @@ REPAIRS = [
     (MEANS, "∂L/∂m[i] = 2 m[i]", "∂L/∂m[i] = 2 m[i] + y[i]", "The term y[i] is missing."),
     (MEANS, "∂L/∂m[i] = 2 m[i] + y[i] + 1", "∂L/∂m[i] = 2 m[i] + y[i]", "The term 1 is too much."),
     (MEANS, "∂L/∂x[i,k] = ∂L/∂m[i]", "∂L/∂x[i,k] = ∂L/∂m[i] / size(x,2)", "The factor 1 / size(x,2) is missing."),
+    (GATED, "claim h[d] = tanh(A[v,K] B[K,d])", "h[d] = tanh(A[K,d] B[K,d])", "A[v,K] should be A[K,d]."),
+    (GATED, "claim h[d] = tanh(A[V,D] B[V,D])", "h[d] = tanh(A[V,d] B[V,d])", "The sum over D is too much."),
     (VECTORS, "∂L/∂u[i] = u[i] v[i]", "∂L/∂u[i] = v[i]", "The factor u[i] is too much."),
     (VECTORS, "∂M/∂u[i] = A[J,i] v[J]", "∂M/∂u[i] = A[i,J] v[J]", "J and i should be swapped in A[J,i]."),
     (VECTORS, "∂q[i]/∂u[k] = 2 u[i]", "∂q[i]/∂u[k] = 2 u[i] delta[i,k]", None),
     (VECTORS, "claim u[I] v[i] = sum[i](u[i] v[i])", "u[I] v[I] = sum[i](u[i] v[i])", "i should be I."),
     (VECTORS, "claim u[I] A[I,J] v[J] = v[I] A[I,J] u[J]", "u[I] A[I,J] v[J] = v[I] A[J,I] u[J]", "swapped"),
     (WAVE, "∂L/∂x[i] = a ∂L/∂y[i] sin(a x[i])", "∂L/∂x[i] = a ∂L/∂y[i] cos(a x[i])", "sin should be cos."),
-    (WAVE, "∂L/∂x[i] = ∂L/∂y[i] cos(a x[i])", "∂L/∂x[i] = ∂L/∂y[i] cos(a x[i]) a", "The factor a is missing."),
+    (WAVE, "∂L/∂x[i] = ∂L/∂y[i] cos(a x[i])", "∂L/∂x[i] = a ∂L/∂y[i] cos(a x[i])", "The factor a is missing."),
     (WAVE, "∂L/∂a = ∂L/∂y[I] cos(a x[I]) a", "∂L/∂a = ∂L/∂y[I] cos(a x[I]) x[I]", "a should be x[I]."),
     (OPAQUE, "∂L/∂Z[i,j] = ∂L/∂Y[i,j]", "∂L/∂Z[i,j] = ∂L/∂Y[i,j] f'(Z[i,j])", "The factor f'(Z[i,j]) is missing."),
     (OPAQUE, "∂L/∂Y[i,j] = ∂L/∂R[i,J]", "∂L/∂Y[i,j] = ∂L/∂R[i,J] ∂R[i,J]/∂Y[i,j]", "∂R[i,J]/∂Y[i,j]"),
@@ -77,6 +81,8 @@ REPAIRS = [
     ("", "claim x^2 = x x x", "x^2 = x x", "The factor x is too much."),
     ("", "claim sin(x)^2 = 1 + cos(x)^2", "sin(x)^2 = 1 - cos(x)^2", "The sign of cos(x)^2 is wrong."),
     ("", "claim x + y = 2 x y z", None, None),
+    ("", "claim (u[I] w[I])^2 = sum[i](u[i]^2)", None, None),
+    (VECTORS, "∂²M/∂u[i]∂v[j] = A[j,i]", "∂²M/∂u[i]∂v[j] = A[i,j]", "should be swapped in A[j,i]."),
 ]  # fmt: skip
 
 
@@ -104,6 +110,18 @@ def test_the_article(seed: str, at: int, repair: str, reason: str) -> None:
     assert [n for n, v in enumerate(verdicts) if not v.holds] == [at]
     assert (verdicts[at].suggestion or "").endswith(repair)
     assert reason in verdicts[at].reason
+
+
+@pytest.mark.parametrize("name", PROGRAMS[:7])
+def test_a_glance_sees_what_the_judge_sees(name: str) -> None:
+    judge = Judge(right(name).program)
+    for claim in judge.program.checked.claims:
+        left, tree = claim.claim.forms
+        search = Search(judge, left, tree)
+        wanted = search.wanted(tree)
+        assert wanted is not None
+        assert wanted.is_near(search.glance.of(tree))
+        assert not wanted.is_near(search.glance.of(ast.Product((ast.Number(Fraction(2)), tree), (False, False))))
 
 
 # ---------------------------------------------------------------- mutants

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..show.spelling import shown
 from ..syntax.ast import (
     Call,
     Compare,
@@ -126,13 +127,23 @@ def with_piece(e: Expr, old: Piece, new: Piece) -> Expr:
 # ---------------------------------------------------------------- new pieces
 
 
-def times(e: Expr, factor: Expr, over: bool = False) -> Expr:
-    """`e factor`, or `e / factor`; a factor stands before what is divided by."""
-    if isinstance(e, Product):
-        at = len(e.factors) if over or e.divides[0] else (*e.divides, True).index(True)
-        factors, divides = (*e.factors[:at], factor, *e.factors[at:]), (*e.divides[:at], over, *e.divides[at:])
-        return replace(e, factors=factors, divides=divides)
-    return Product((grouped(e), factor), (False, over), e.span)
+def times(e: Expr, factor: Expr, over: bool = False, order: Sequence[str] = ()) -> Expr:
+    """`e factor`, or `e / factor`: tensors in the order of these letters, functions last, then what is divided by."""
+    whole = e if isinstance(e, Product) else Product((grouped(e),), (False,), e.span)
+    end = (*whole.divides, True).index(True)
+    place = first_place(factor, order) if isinstance(factor, Tensor) else len(order)
+    later = (n for n in range(end) if first_place(whole.factors[n], order) > place)
+    at = len(whole.factors) if over else next(later, end)
+    factors, divides = list(whole.factors), list(whole.divides)
+    factors.insert(at, factor)
+    divides.insert(at, over)
+    return replace(whole, factors=tuple(factors), divides=tuple(divides))
+
+
+def first_place(e: Expr, order: Sequence[str]) -> int:
+    """The place of the first of these letters that an expression shows."""
+    own = shown(e)
+    return next((n for n, letter in enumerate(order) if letter in own), -1)
 
 
 def multiple(e: Expr, number: Expr, over: bool = False) -> Expr:

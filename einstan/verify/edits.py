@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
+from math import prod
 
+from ..dims import Dim
 from ..errors import Span
-from ..show.spelling import shown
+from ..show.spelling import raised, shown
 from ..show.text import show_expr
 from ..syntax import words
 from ..syntax.ast import Call, Derivative, Expr, Filled, Group, Index, Number, Odot, Power, Product, Sum, Tensor
+from ..syntax.roster import names_in
 from .drafts import Draft, grouped, multiple, negative, rebuilt, renamed, summed, times, without_factor
 from .quantities import Quantity, Shapes, Sizes, places
 
+LETTERINGS = 500
+TWO = Fraction(2)
 EXPONENTS = tuple(map(Fraction, ("2", "3", "-1", "1/2", "-1/2", "-2", "3/2", "-3/2", "4", "1")))
 LIKE = (
     {"sin", "cos", "tan"},
@@ -43,10 +48,12 @@ class Edit:
 class Setting:
     """What an edit may write: letters with the sizes of their axes, shapes of names, quantities; and numbers.
 
+    `order`: the free letters of the claim, in which its factors are written.
     `line(zero, one)` is t with zero + t (one - zero) = what is wanted, in values, if t is a simple number other than 0.
     """
 
     letters: Sizes
+    order: Sequence[str]
     shapes: Shapes
     quantities: Sequence[Quantity]
     line: Callable[[Expr, Expr], Fraction | None]
@@ -79,6 +86,25 @@ def exchanged(d: Draft, a: Index, b: Index) -> Expr:
     return rebuilt(d.pieces, {id(a): replace(a, name=b.name), id(b): replace(b, name=a.name)})
 
 
+def other_letters(d: Draft, s: Setting) -> Iterator[Edit]:
+    """All indices of a product anew, those first where fewest change."""
+    for e in d.nodes():
+        if isinstance(e, Product):
+            pieces = Draft.of(e).pieces
+            for changes in letterings(list(places(pieces, s.shapes)), s.letters):
+                other = rebuilt(pieces, {id(index): replace(index, name=x) for index, x in changes})
+                yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
+
+
+def letterings(found: Sequence[tuple[Index, Dim | None]], letters: Sizes) -> list[list[tuple[Index, str]]]:
+    """Two or more indices with other letters of the size of their axis."""
+    choices = [[x for x, dims in letters.items() if dim is None or not dims or dim in dims] for _, dim in found]
+    if prod(map(len, choices)) > LETTERINGS:
+        return []
+    every = ([(i, x) for (i, _), x in zip(found, own, strict=True) if x != i.name] for own in product(*choices))
+    return sorted((changes for changes in every if len(changes) > 1), key=len)
+
+
 # ---------------------------------------------------------------- signs, exponents, functions
 
 
@@ -93,23 +119,12 @@ def signs(d: Draft, s: Setting) -> Iterator[Edit]:
 
 def exponents(d: Draft, s: Setting) -> Iterator[Edit]:
     for e in d.nodes():
-        for q in EXPONENTS:
-            if isinstance(e, Power) and isinstance(e.exponent, Number) and q != e.exponent.value:
-                yield Edit(d.put(e, raised(e.base, q)), f"The exponent {show_expr(e.exponent)} should be {q}.", e.span)
-            elif isinstance(e, Tensor | Call | Group | Derivative) and not isinstance(d.parent(e), Power) and q == 2:
-                yield Edit(d.put(e, raised(e, q)), f"The exponent {q} of {show_expr(e)} is missing.", e.span)
-
-
-def raised(e: Expr, q: Fraction) -> Expr:
-    if q == 1:
-        return e
-    base = Group(e) if isinstance(e, Derivative) else e
-    exponent = (
-        Number(q)
-        if q.denominator == 1
-        else Group(Product((Number(Fraction(q.numerator)), Number(Fraction(q.denominator))), (False, True)))
-    )
-    return Power(base, exponent, e.span)
+        if isinstance(e, Power) and not names_in(e.exponent):
+            for q in EXPONENTS:
+                other = raised(e.base, q)
+                yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
+        elif isinstance(e, Tensor | Call | Group | Derivative) and not isinstance(d.parent(e), Power):
+            yield Edit(d.put(e, raised(e, TWO)), f"The exponent 2 of {show_expr(e)} is missing.", e.span)
 
 
 def functions(d: Draft, s: Setting) -> Iterator[Edit]:
@@ -144,7 +159,7 @@ def numbers(d: Draft, s: Setting) -> Iterator[Edit]:
             other = Number(e.value + t)
             yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
     for e in d.terms():
-        if (t := s.line(d.root, d.put(e, multiple(e, Number(Fraction(2)))))) not in (None, -2, -1):
+        if (t := s.line(d.root, d.put(e, multiple(e, Number(TWO))))) not in (None, -2, -1):
             factor = Number(t + 1)
             yield Edit(d.put(e, multiple(e, factor)), f"The factor {show_expr(factor)} is missing.", e.span)
 
@@ -205,20 +220,20 @@ def missing_factors(d: Draft, s: Setting) -> Iterator[Edit]:
         for tree in q.written(s.letters):
             for e in d.terms():
                 what = f"The factor {'1 / ' if q.over else ''}{show_expr(tree)} is missing."
-                yield Edit(d.put(e, times(e, grouped(tree), q.over)), what, e.span)
+                yield Edit(d.put(e, times(e, grouped(tree), q.over, s.order)), what, e.span)
 
 
 def other_quantities(d: Draft, s: Setting) -> Iterator[Edit]:
     """One factor or term in the place of another."""
-    atoms = [e for e in d.nodes() if is_atom(e)]
+    atoms = [e for e in d.nodes() if is_atom(e, d.parent(e))]
     for q in s.quantities:
         for tree in q.written(s.letters) if not q.over else ():
             for e in atoms:
                 yield Edit(d.put(e, tree), f"{show_expr(e)} should be {show_expr(tree)}.", e.span)
 
 
-def is_atom(e: Expr) -> bool:
-    return isinstance(e, Tensor | Call | Derivative | Group | Power | Filled)
+def is_atom(e: Expr, parent: Expr | None) -> bool:
+    return isinstance(e, Tensor | Call | Derivative | Group | Power | Filled) or (parent is None)
 
 
 def missing_terms(d: Draft, s: Setting) -> Iterator[Edit]:
@@ -232,6 +247,10 @@ def missing_terms(d: Draft, s: Setting) -> Iterator[Edit]:
                     yield Edit(d.put(e, more), f"The term {word}{show_expr(tree)} is missing.", e.span)
 
 
+def nothing(d: Draft, s: Setting) -> Iterator[Edit]:
+    yield Edit(Number(Fraction(0)), f"{show_expr(d.root)} should be 0.", d.root.span)
+
+
 def term_places(d: Draft) -> Iterable[Expr]:
     found = [e for e in d.nodes() if isinstance(e, Sum)]
     return found if isinstance(d.root, Sum) else [d.root, *found]
@@ -242,3 +261,5 @@ BRINGING: tuple[Slip, ...] = (missing_factors, other_quantities, missing_terms)
 """Those that bring a quantity."""
 SLIPS: tuple[Slip, ...] = (wrong_indices, swapped_indices, signs, functions, exponents, numbers, sums, extra)
 """Those of what is written already; the smallest first."""
+LAST: tuple[Slip, ...] = (other_letters, nothing)
+"""More than one slip."""

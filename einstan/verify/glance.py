@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import count, islice
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ CLOSE = 1e-7  # of the largest entry
 LEAST = 1e-300
 SIMPLE = 1000  # the greatest numerator and denominator of a number that is meant
 POINT = 0
+LABELS = 50  # letters and factors of a product that numpy takes
+MANY, MOST = 50_000, 3_000_000  # entries over all letters of a product: contracted pair by pair; not at all
 
 
 class Glance:
@@ -161,12 +164,15 @@ def multiplied(factors: Sequence[Value], divides: Sequence[bool], summed: bool) 
     gone = {x for x, n in places.items() if n > 1 and x[0].isupper()} if summed else set[str]()
     if sizes is None or any(sizes[x] == 1 for x in gone):
         return None
+    space = prod(sizes.values())
+    if space > MOST or len(sizes) > LABELS or len(factors) > LABELS:
+        return None
     number = {x: n + 1 for n, x in enumerate(places)}
     out = tuple(x for x in number if x not in gone)
     words: list[Any] = []
     for (axes, x), below in zip(factors, divides, strict=True):
         words += [1 / x if below else x, [POINT, *(number[a] for a in axes)]]
-    return out, np.einsum(*words, [POINT, *(number[x] for x in out)])
+    return out, np.einsum(*words, [POINT, *(number[x] for x in out)], optimize="greedy" if space > MANY else False)
 
 
 def sizes_of(values: Iterable[Value]) -> dict[str, int] | None:

@@ -18,19 +18,21 @@ import numpy as np
 from ..errors import EinstanError, Span
 from ..show.text import show_expr
 from ..syntax.ast import Derivative, Expr, Index, Tensor
-from ..syntax.parser import parse_expression
+from ..syntax.check import check
+from ..syntax.parser import parse_module
 from ..syntax.roster import names_in
 from .drafts import Draft
-from .edits import BRINGING, SLIPS, Edit, Setting, Slip
+from .edits import BRINGING, LAST, SLIPS, Edit, Setting, Slip
 from .glance import Array, Glance, Letters, Wanted
 from .judge import Form, Judge
 from .quantities import Quantity, Sizes, derivatives, letters_of, places, quantities
 
 JUDGED = 6  # edits that have the wanted value at a few points, and fail when they are judged
-LOOKED = 3000  # edits of one claim
+LOOKED = 2000  # edits of one claim
+LONG = 500  # pieces of a side that is not edited
 NAMES = 12  # other names in a derivative
 FAR = 24  # derivatives of which the text does not speak
-POINTS = 2  # at which formulas are looked at
+POINTS = 3  # at which formulas are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,18 @@ def repaired(judge: Judge, link: Sides) -> Repair | None:
 
 
 def holds(judge: Judge, c: Candidate) -> bool:
-    """Whether the claim holds, read from its text."""
-    sides = [parse_expression(show_expr(side), judge.checked.labels) for side in (c.left, c.right)]
+    """Whether the claim holds, read from its text; sizes are one for its own sake alone."""
     try:
-        first = legal(judge, sides[0]) or judge.form(sides[1])
-        forms = [judge.form(side, first) for side in sides]
-        return judge.compare(*forms).holds is True
+        claim = check(parse_module(f"claim {c.text}", judge.checked.labels), judge.program.checked).claims[-1]
     except EinstanError:
         return False
+    if any(form.error for form in claim.forms):
+        return False
+    free = Judge(judge.program, judge.sizes, judge.trials, judge.seed)
+    own = judge if free.news(claim.binding) == judge.binding else free.bound(claim.binding)
+    left, right = claim.claim.forms
+    first = own.lowered(left, claim.forms[0])
+    return own.compare(first, own.lowered(right, claim.forms[1], first)).holds is True
 
 
 def legal(judge: Judge, tree: Expr) -> Form | None:
@@ -105,10 +111,13 @@ class Search:
 
     def candidates(self) -> Iterator[Candidate]:
         """Claims whose sides are equal at a few points."""
+        if max(len(Draft.of(side).pieces) for side in (self.left, self.right)) > LONG:
+            return
         wanted, meant = self.wanted(self.left), self.wanted(self.right)
         if wanted is not None:
             yield from self.of_right(SLIPS, wanted, ())
             yield from self.of_right(BRINGING, wanted, self.near)
+            yield from self.of_right(LAST, wanted, ())
         if meant is not None:
             yield from (Candidate(e.tree, self.right, e) for e in self.other_names(meant))
         if meant is not None and head(self.left) is None:
@@ -133,7 +142,7 @@ class Search:
     def edits(self, slips: Sequence[Slip], tree: Expr, wanted: Wanted, bring: Sequence[Quantity]) -> Iterator[Edit]:
         """The edits of a side that give it the wanted value."""
         draft = Draft.of(tree)
-        setting = Setting(self.letters, self.judge.checked.shapes, bring, partial(self.line, wanted))
+        setting = Setting(self.letters, wanted.axes, self.judge.checked.shapes, bring, partial(self.line, wanted))
         found = takewhile(lambda _: self.looked < LOOKED, (e for slip in slips for e in slip(draft, setting)))
         return (e for e in found if self.is_near(wanted, e.tree) and not self.is_a_side(e.tree))
 
@@ -228,15 +237,18 @@ def array(judge: Judge, tree: Expr, axes: Letters) -> Array | None:
 def values(judge: Judge, form: Form) -> Array | None:
     """The values of a form at the judge's first points."""
     try:
-        return judge.values(form)[0][:POINTS]
+        found = judge.values(form)
     except EinstanError:
         return None
+    return found[0][:POINTS] if found else None
 
 
 def lengths(judge: Judge, letters: Sizes) -> dict[str, int]:
     """The sizes of letters at these points, where each has one."""
-    env = judge.points[0].env
-    return {x: d.at(env) for x, dims in letters.items() if len(dims) == 1 for d in dims if d.symbols <= env.keys()}
+    known = [
+        (x, d, point.env) for point in judge.points[:1] for x, dims in letters.items() for d in dims if len(dims) == 1
+    ]
+    return {x: d.at(env) for x, d, env in known if d.symbols <= env.keys()}
 
 
 def head(e: Expr) -> tuple[str, ...] | None:
