@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise
@@ -28,6 +28,7 @@ from .syntax.lexer import NO_LIMITS
 from .syntax.parser import parse_expression, parse_module
 from .syntax.roster import names_in
 
+LETTERS = 3  # of several sizes that are told one by one
 LONGEST = 200  # nodes of an explicit sum; longer ones are left alone, so that work stays linear
 TIMES = re.compile(r"\*|\\cdot|\\times|·|×")
 
@@ -73,7 +74,8 @@ def is_read_as_a_whole(program: Program) -> bool:
     """Whether the places of all statements are places of the one text that the program has."""
     module = program.checked.module
     again = parse_module(module.source, program.checked.labels, NO_LIMITS)
-    return [s.span for s in again.statements] == [s.span for s in module.statements]
+    here, there = ([s.span for s in m.statements if not isinstance(s, ast.Label)] for m in (module, again))
+    return here == there
 
 
 def reread(program: Program) -> Program:
@@ -184,12 +186,14 @@ def index_and_name(text: Text) -> Found:
     """`Z[b,j] = X[b,K] W[K,j] + b[j]`: b is an index and a tensor."""
     nodes = [e for f in text.formulas for e in f.nodes]
     functions = {e.name: e.name_span for e in reversed(nodes) if isinstance(e, ast.Call)}
-    for letter, index in text.indices.items():
-        if letter in text.checked.shapes or letter in text.checked.functions:
-            tensor = letter in text.checked.shapes
-            place = text.checked.uses.get(letter) if tensor else functions[letter]
-            message = f"{letter} is an index, and the name of a {'tensor' if tensor else 'function'}."
-            yield message, "Rename one of the two.", (index.span, place or ast.NOWHERE)
+    tensors = {name: text.checked.uses.get(name) or ast.NOWHERE for name in text.checked.shapes}
+    for kind, known in {"tensor": tensors, "function": functions}.items():
+        both = sorted(text.indices.keys() & known.keys())
+        spans = tuple(span for letter in both for span in (text.indices[letter].span, known[letter]))
+        if len(both) == 1:
+            yield f"{both[0]} is an index, and the name of a {kind}.", "Rename one of the two.", spans
+        elif both:
+            yield f"{', '.join(both)} are indices, and names of {kind}s.", "Rename the ones or the others.", spans
 
 
 def free_and_summed(text: Text) -> Found:
@@ -228,16 +232,22 @@ def two_sizes(text: Text) -> Found:
     for f in text.formulas:
         for place in text.places(f):
             sizes.setdefault(small(place.index.name), {}).setdefault(place.size, place)
-    for places in sizes.values():
-        if len(places) > 1:
-            a, b = sorted(places.values(), key=lambda place: place.index.span)[:2]
-            one = " and ".join(f"`size {x} = 5`" for x in dict.fromkeys((a.index.name, b.index.name)))
-            yield (
-                f"{a.index.name} is axis {a.axis} of {a.tensor}, {b.index.name} is axis {b.axis} of {b.tensor}; "
-                "their sizes may differ.",
-                f"Take another letter for one of the two, or write {one} if the sizes are one.",
-                (a.index.span, b.index.span),
-            )
+    several = [sorted(found.values(), key=lambda p: p.index.span)[:2] for found in sizes.values() if len(found) > 1]
+    if several:
+        more = f"; and so {len(several) - LETTERS} more" if len(several) > LETTERS else ""
+        same = " and ".join(f"`size {x} = 5`" for x in dict.fromkeys(place.index.name for place in several[0]))
+        yield (
+            f"One letter may have several sizes: {'; '.join(map(two_places, several[:LETTERS]))}{more}.",
+            f"Take other letters, or write {same} where the sizes are one.",
+            tuple(place.index.span for pair in several[:LETTERS] for place in pair),
+        )
+
+
+def two_places(pair: Sequence[Place]) -> str:
+    """`K is axis 2 of X and axis 2 of Y`"""
+    a, b = pair
+    other = "" if a.index.name == b.index.name else f"{b.index.name} "
+    return f"{a.index.name} is axis {a.axis} of {a.tensor} and {other}axis {b.axis} of {b.tensor}"
 
 
 def open_capitals(text: Text) -> Found:

@@ -120,6 +120,23 @@ def test_what_einstan_prints(model: Model) -> None:
     assert {r.rule for r in lint(whole)} <= {r.rule for r in own} | PRINTED
 
 
+def test_letters_of_one_kind_are_told_together() -> None:
+    text = "Y[b,j] = X[b,K] W[K,j]; Z[b,j] = Y[b,K] V[K,j] + b[j] + j[j]"
+    found = {r.rule: r.message for r in lint(es.parse(text))}
+    assert found == {
+        "index and name": "b, j are indices, and names of tensors.",
+        "two sizes": "One letter may have several sizes: K is axis 2 of X and axis 2 of Y; "
+        "j is axis 2 of W and axis 2 of V.",
+    }
+
+
+def test_places_are_those_of_latex() -> None:
+    """Also where the text declares labels."""
+    text = r"\text{label } m \\ y_i^{(m)} = \sum_k a_{ik} b_k \\ W_m = y_I^{(m)} y_I^{(m)}"
+    (remark,) = lint(es.parse(text))
+    assert remark.source == text and text[slice(*remark.spans[0])] == r"\sum_k a_{ik} b_k"
+
+
 def test_programs_from_python() -> None:
     """They have no one text; their places are in the text that they print."""
     u, v, i = *es.tensors("u[i] v[i]"), es.indices("i")
