@@ -169,7 +169,7 @@ def of_factor(forms: tuple[ast.Expr, ...], p: es.Program) -> Iterator[ast.Expr]:
                     factors, divides = (*e.factors[:n], *e.factors[n + 1 :]), (*e.divides[:n], *e.divides[n + 1 :])
                     yield put(replace(e, factors=factors, divides=divides) if factors[1:] or divides[0] else factors[0])
                     yield put(replace(e, factors=(*e.factors, factor), divides=(*e.divides, e.divides[n])))
-        if isinstance(e, ast.Tensor) and e.indices:
+        if isinstance(e, ast.Tensor) and e.indices and e.name in shapes:
             for name in shapes:
                 if name != e.name and shapes[name] == shapes[e.name]:
                     yield put(replace(e, name=name))

@@ -12,10 +12,8 @@ import pytest
 
 import einstan as es
 from einstan.errors import EinstanError
-from einstan.lower import lower_expr
 from einstan.show.text import show_expr
 from einstan.syntax import ast
-from einstan.syntax.check import check_expression
 from einstan.syntax.parser import parse_expression, parse_module
 from einstan.verify.judge import Judge
 from einstan.verify.links import Link, judged
@@ -164,9 +162,8 @@ def is_original(m: Mutant, judge: Judge, suggestion: str) -> bool:
 
 def written(judge: Judge, tree: ast.Expr, left: ast.Expr) -> object:
     """The node of a formula before any law."""
-    scope, _ = check_expression(tree, judge.checked)
-    first = tuple(judge.form(left).axes)
-    return lower_expr(judge.checked, scope, tree, {}, first).node
+    before = judge.form(left)
+    return judge.form(tree, before).node
 
 
 def is_unchanged(m: Mutant, p: es.Program) -> bool:

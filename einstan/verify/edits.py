@@ -152,12 +152,13 @@ def called(e: Call) -> str:
 
 
 def numbers(d: Draft, s: Setting) -> Iterator[Edit]:
-    """Another number in the place of one, then a factor that is one."""
+    """Another number in the place of one: where the value is a line in it, the one that is wanted; then a factor."""
     for e in d.nodes():
-        t = s.line(d.root, d.put(e, Number(e.value + 1))) if isinstance(e, Number) else None
-        if isinstance(e, Number) and t is not None and e.value + t not in (0, 1):
-            other = Number(e.value + t)
-            yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
+        if isinstance(e, Number):
+            t = s.line(d.root, d.put(e, Number(e.value + 1)))
+            for q in (e.value + 1, e.value - 1, e.value * 2, e.value / 2) if t is None else (e.value + t,):
+                if q not in (0, 1):
+                    yield Edit(d.put(e, Number(q)), f"{show_expr(e)} should be {show_expr(Number(q))}.", e.span)
     for e in d.terms():
         if (t := s.line(d.root, d.put(e, multiple(e, Number(TWO))))) not in (None, -2, -1):
             factor = Number(t + 1)

@@ -179,6 +179,8 @@ def sizes_of(values: Iterable[Value]) -> dict[str, int] | None:
     """The length along every letter; None where one has two."""
     sizes: dict[str, int] = {}
     for axes, x in values:
+        if len(set(zip(axes, x.shape[1:], strict=True))) > len(set(axes)):
+            return None
         for letter, size in zip(axes, x.shape[1:], strict=True):
             if sizes.get(letter, 1) == 1:
                 sizes[letter] = size

@@ -154,10 +154,11 @@ def letters_of(pieces: Iterable[tuple[Index, Dim | None]]) -> Sizes:
 
 
 def places(pieces: Iterable[Piece], shapes: Shapes) -> Iterator[tuple[Index, Dim | None]]:
-    """Every index with the size of its axis, None where no name says it."""
+    """Every index with the size of its axis, None where it is a part or no name says it."""
     for e in pieces:
         if isinstance(e, Tensor) and len(e.indices or ()) == len(shapes.get(e.name, ())):
-            yield from zip(e.indices or (), shapes.get(e.name, ()), strict=True)
+            for index, dim in zip(e.indices or (), shapes.get(e.name, ()), strict=True):
+                yield index, dim if index.low is None else None
         elif isinstance(e, Tensor | Filled | Call):
             own = e.indices if isinstance(e, Tensor | Filled) else e.along
             yield from ((index, None) for index in own or ())
