@@ -320,7 +320,7 @@ def add(terms: Iterable[tuple[Coef | Fraction | int, Node]], shape: Shape) -> No
         return zeros(shape)
     if len(kept) == 1:
         return _single(*kept[0])
-    kept.sort(key=lambda term: (term[1].digest, str(term[0])))
+    kept.sort(key=lambda term: (term[1].digest, [(d.text, n) for d, n in term[0].sizes]))  # in an order without signs
     content = _content([c for c, _ in kept])
     coefs = tuple(c for c, _ in kept)
     if not content.is_one:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..dims import Dim, Env
 from ..errors import EinstanError, EinstanShapeError
+from ..facts import Facts
 from ..ir import Name, Node, add, is_zero, name_, pattern, toposort
 from ..lower import DerivativeLeaf, lower_expr
 from ..programs import Program
@@ -24,6 +25,7 @@ from ..request import Definitions, Graph, Term
 from ..resize import resized
 from ..syntax import ast
 from ..syntax.check import CheckedForm, check_form
+from .constraints import Constraint, constraints, satisfying
 from .instances import seed_of
 from .laws import TO_COMPARE, simplified
 from .modular import Modular, exactly
@@ -78,6 +80,8 @@ class Judge:
         self.binding = dict(binding or {})
         shapes = {n: tuple(d.replace(self.binding) for d in s) for n, s in program.checked.shapes.items()}
         self.checked = replace(program.checked, shapes=shapes) if self.binding else program.checked
+        inputs = self.checked.inputs
+        self.fixed: Env = fixed_by({name: self.checked.shapes[name] for name in inputs}, inputs, self.sizes)
         self.derivatives: dict[Node, DerivativeLeaf] = {}
         self.known: dict[Node, Node] = {}
         self.field_points: dict[object, Point] = {}
@@ -91,11 +95,6 @@ class Judge:
     def definitions(self) -> Definitions:
         """Names and what they stand for, at the sizes of the claim."""
         return resized_definitions(self.program.definitions(), self.binding)
-
-    @cached_property
-    def fixed(self) -> Env:
-        shapes = {name: self.checked.shapes[name] for name in self.checked.inputs}
-        return fixed_by(shapes, self.checked.inputs, self.sizes)
 
     def news(self, binding: Mapping[str, Dim]) -> dict[str, Dim]:
         """What is said of sizes that are free in the program; unknown ones stand in the claim alone."""
@@ -130,14 +129,15 @@ class Judge:
     def expanded(self, nodes: Sequence[Node]) -> list[Node]:
         """The nodes in inputs alone, in normal form; those of one call share what they are made of."""
         if missing := [node for node in dict.fromkeys(nodes) if node not in self.known]:
-            named = {f"#{k}": node for k, node in enumerate(missing)}
-            own = self.definitions
-            leaves = {**own.leaves, **{name: name_(name, node.shape) for name, node in named.items()}}
-            slopes = {leaf: (d.numerator, d.denominators) for leaf, d in self.derivatives.items()}
-            program = Definitions(leaves, {**own.bodies, **named}, {**own.derivatives, **slopes}, own.facts)
-            found = Graph.of(program, [Term(name) for name in named], TO_COMPARE).nodes(list)
-            self.known.update(zip(missing, found, strict=True))
+            self.known.update(zip(missing, self.over_inputs(missing, self.definitions.facts), strict=True))
         return [self.known[node] for node in nodes]
+
+    def over_inputs(self, nodes: Sequence[Node], facts: Facts) -> list[Node]:
+        own, named = self.definitions, {f"#{k}": node for k, node in enumerate(nodes)}
+        leaves = {**own.leaves, **{name: name_(name, node.shape) for name, node in named.items()}}
+        slopes = {leaf: (d.numerator, d.denominators) for leaf, d in self.derivatives.items()}
+        program = Definitions(leaves, {**own.bodies, **named}, {**own.derivatives, **slopes}, facts)
+        return Graph.of(program, [Term(name) for name in named], TO_COMPARE).nodes(list)
 
     # -- judging
 
@@ -154,16 +154,16 @@ class Judge:
         return self.evaluated(a, b, tuple(axes))
 
     def evaluated(self, a: Node, b: Node, axes: Sequence[str]) -> Outcome:
-        facts = [side for fact in self.definitions.facts for side in fact]
-        envs = list(environments([*self.symbols, *toposort([a, b, *facts])], self.fixed, self.trials, self.seed))
+        nodes = [*self.symbols, *toposort([a, b]), *(c.off for c in self.constraints)]
+        envs = list(environments(nodes, self.fixed, self.trials, self.seed))
         if not envs:
             return Outcome(None, "none", reason="No sizes were found that fit.")
         proof = exactly(a, b, (self.field_point(env, k) for k, env in enumerate(envs)))
         if proof.equal:
             return Outcome(True, "exact, modulo a prime", proof.trials, proof.error_bound)
-        found = sampled(a, b, envs, self.seed)
+        found = sampled(a, b, envs, self.seed, self.legal)
         shown = found.counterexample and self.shown(found.counterexample, a, axes)
-        if proof.differ and not facts:
+        if proof.differ and not self.constraints:
             return Outcome(False, "exact, modulo a prime", proof.trials, None, shown)
         return Outcome(found.equal, "sampling", found.trials, found.error_bound, shown, found.reason)
 
@@ -171,6 +171,17 @@ class Judge:
     def symbols(self) -> list[Node]:
         """The inputs, so that all claims are looked at with the same sizes."""
         return [self.definitions.leaves[name] for name in self.checked.inputs]
+
+    @cached_property
+    def constraints(self) -> list[Constraint]:
+        """The facts of the program, over inputs alone."""
+        facts = self.definitions.facts
+        sides = self.over_inputs([side for fact in facts for side in fact], ())
+        return constraints(tuple(zip(sides[::2], sides[1::2], strict=True)))
+
+    def legal(self, draw: Draw, env: Env) -> Draw:
+        """Inputs next to those of the draw for which the facts hold."""
+        return satisfying(self.constraints, draw, env, self.seed)
 
     def field_point(self, env: Env, k: int) -> Point:
         """The k-th point of the field at these sizes; what claims share is computed once."""

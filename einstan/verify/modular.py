@@ -29,7 +29,7 @@ P = np.uint64(PRIME)
 MAX_POWER = 10_000
 LIKELY = 1e-9  # a proof is no proof above this probability of error
 ENOUGH = 1e-18  # below it no more points are looked at
-LEAST = 2
+LEAST = 3  # sizes
 RATIONAL = frozenset(("concat", "part", "prod", "inv", "det", "solve", "tril", "opaque"))
 
 

@@ -7,7 +7,7 @@ values are equal where they differ by no more than their bounds, different where
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -23,6 +23,7 @@ EPS = float(np.finfo(float).eps)
 FAR = 64.0  # bounds between what may be equal and what is different
 INFORMATIVE = 1e-6  # of a value of ordinary size: a wider bound says nothing
 ULPS = 4.0  # of numpy's functions
+SOLVED = 16.0  # bounds of inputs that were found to satisfy facts, in units of rounding
 SIGNS = 4  # directions in which a matrix is moved by its bound
 
 
@@ -210,7 +211,10 @@ class Rounded:
         return np.array([math.pi, EPS * math.pi])
 
     def given(self, name: str, shape: tuple[int, ...]) -> Array:
-        return self.exactly(self.draw(name, shape))
+        found = self.exactly(self.draw(name, shape))
+        if name in self.draw.fixed:
+            found[1] = SOLVED * EPS * (1 + np.abs(found[0]))
+        return found
 
     def exactly(self, x: Array) -> Array:
         return np.stack([x, np.zeros_like(x)])
@@ -308,43 +312,47 @@ class Compared:
     finite: bool = True
 
 
-def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int) -> Sampled:
-    """Two nodes at one random point for each of the sizes; points with values that are not finite are drawn again."""
-    bound, reason = 0.0, ""
+def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int, legal: Callable[[Draw, Env], Draw]) -> Sampled:
+    """Two nodes at one random point for each of the sizes; points with values that are not finite are drawn again.
+
+    `legal` gives inputs next to a draw for which the facts of the program hold.
+    """
+    bound = 0.0
     for k, env in enumerate(envs):
-        for style in styles(k):
-            compared = compared_at(a, b, env, Draw(seed_of(seed, k, style), style[1]), seed)
-            if isinstance(compared, str):
-                reason = compared
-                continue
-            if compared.entry is not None:
-                return Sampled(False, k + 1, None, (env, compared.entry, compared.left, compared.right))
-            if compared.equal:
-                bound = max(bound, compared.bound)
-                break
-            reason = ROUNDING if compared.finite else NOT_FINITE
-        else:
-            return Sampled(None, k, None, None, reason)
+        found = at_sizes(a, b, env, (seed, k), legal)
+        if isinstance(found, str):
+            return Sampled(None, k, None, None, found)
+        if found.entry is not None:
+            return Sampled(False, k + 1, None, (env, found.entry, found.left, found.right))
+        bound = max(bound, found.bound)
     return Sampled(True, len(envs), bound)
+
+
+def at_sizes(a: Node, b: Node, env: Env, trial: tuple[int, int], legal: Callable[[Draw, Env], Draw]) -> Compared | str:
+    """The first point that decides, or why none does."""
+    reason = ""
+    for attempt, style in enumerate(styles(trial[1])):
+        try:
+            draw = legal(Draw(seed_of(trial, attempt), style), env)
+            point = Point(Rounded(draw, trial[0]), env)
+            with np.errstate(all="ignore"):
+                found = compared(point.value(a), point.value(b))
+        except Unknown as error:
+            reason = error.message
+            continue
+        if found.equal or found.entry is not None:
+            return found
+        reason = ROUNDING if found.finite else NOT_FINITE
+    return reason
 
 
 ROUNDING = "The difference of both sides is lost in rounding."
 NOT_FINITE = "No inputs were found at which both sides are finite."
 
 
-def styles(k: int) -> Iterator[tuple[int, int | None]]:
+def styles(k: int) -> tuple[int | None, ...]:
     """What inputs are like in trial k, try by try: all alike at first, then each in a style of its own."""
-    first = (0, None, 3)[k % 3]
-    yield from enumerate((first, 0, *[None] * 16, 1, 2, 4))
-
-
-def compared_at(a: Node, b: Node, env: Env, draw: Draw, seed: int) -> Compared | str:
-    point = Point(Rounded(draw, seed), env)
-    try:
-        with np.errstate(all="ignore"):
-            return compared(point.value(a), point.value(b))
-    except Unknown as error:
-        return error.message
+    return ((0, None, 3)[k % 3], 0, *[None] * 16, 1, 2, 4)
 
 
 def compared(x: Array, y: Array) -> Compared:

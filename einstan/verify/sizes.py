@@ -15,7 +15,6 @@ from ..prims.shape import PART
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
 SPARE = 2  # primes more than there are sizes
-TRIES = 40
 
 
 def fixed_by(shapes: Mapping[str, Shape], letters: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> Env:
@@ -34,23 +33,24 @@ def fixed_by(shapes: Mapping[str, Shape], letters: Mapping[str, Sequence[str]], 
 
 
 def environments(nodes: Sequence[Node], fixed: Env, count: int, seed: int) -> Iterator[Env]:
-    """Sizes of all symbols below the nodes; fewer where none fit."""
+    """Sizes of all symbols below the nodes, each time others for each symbol; fewer where none fit."""
     symbols = sorted({s for node in nodes for d in dims_of(node) for s in d.symbols} - fixed.keys())
-    rng = np.random.default_rng(seed)
-    for attempt in range(TRIES):
+    for chosen in primes(len(symbols), max(len(symbols) + SPARE, count), seed):
         if count == 0:
             return
-        env = {**fixed, **dict(zip(symbols, primes(rng, len(symbols), attempt // 4), strict=True))}
+        env = {**fixed, **dict(zip(symbols, chosen, strict=True))}
         if all(fits(node, env) for node in nodes):
             count -= 1
             yield env
 
 
-def primes(rng: np.random.Generator, n: int, least: int) -> list[int]:
-    """n primes in a random order, distinct while there are enough; `least` are left out at the lower end."""
-    pool = PRIMES[min(least, len(PRIMES) - 2) :][: n + SPARE]
-    rounds = [rng.permutation(pool) for _ in range(-(-n // len(pool)))]
-    return [int(p) for own in rounds for p in own][:n]
+def primes(n: int, most: int, seed: int) -> Iterator[list[int]]:
+    """n primes, again and again: distinct while there are enough, in turn each at each place; larger ones later."""
+    rng = np.random.default_rng(seed)
+    for least in range(len(PRIMES) - 1):
+        pool = [int(p) for p in rng.permutation(PRIMES[least : least + most])]
+        for turn in range(len(pool)):
+            yield [pool[(k + turn) % len(pool)] for k in range(n)]
 
 
 def dims_of(node: Node) -> Iterable[Dim]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from textwrap import indent
 from typing import Any
 
 from ..errors import Span, caret
@@ -49,14 +50,11 @@ class Verdict:
     spans: tuple[Span, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{WORDS[self.holds]:9}  {self.claim}  ({self.how})"]
-        if not self.holds:
-            lines += [self.reason, caret(self.source, self.spans)]
-            lines += [f"counterexample: {self.counterexample}"] if self.counterexample else []
-            lines += [f"instead: {self.suggestion}"] if self.suggestion else []
-        return "\n".join(
-            "\n".join("    " + x for x in line.splitlines()) if n else line for n, line in enumerate(lines) if line
-        )
+        more = [] if self.holds else [self.reason, caret(self.source, self.spans)]
+        more += [f"counterexample: {self.counterexample}"] if self.counterexample else []
+        more += [f"instead: {self.suggestion}"] if self.suggestion else []
+        shown = [indent(part, "    ") for part in more if part]
+        return "\n".join([f"{WORDS[self.holds]:9}  {self.claim}  ({self.how})", *shown])
 
     def json(self) -> dict[str, Any]:
         """The same as plain data, without the text."""
@@ -67,7 +65,5 @@ class Verdict:
         """The method, with the number of trials and the bound of the error."""
         if not self.trials:
             return self.method
-        points = f"{self.trials} point{'s' * (self.trials > 1)}"
-        return f"{self.method}, {points}" + (
-            "" if self.error_bound is None else f", error below {self.error_bound:.1g}"
-        )
+        below = "" if self.error_bound is None else f", error below {self.error_bound:.1g}"
+        return f"{self.method}, {self.trials} point{'s' * (self.trials > 1)}{below}"
