@@ -19,6 +19,8 @@ from einstan.transcripts import Transcript
 from einstan.transcripts.letters import letters_of
 
 from .models import MODELS, Model
+from .random_checks import Case
+from .random_programs import program
 
 DENSE = """
 Z[b,j] = X[b,K] W[K,j] + c[j]
@@ -235,6 +237,8 @@ CASES = [
     ("a quotient of forms", "L = (x[I] A[I,J] x[J])^2 / (x[I] x[I]) - x[I] / 2 * 1[I]", "x A"),
     ("without sums", "h[d] = 1[V] (A[V,d] ⊙ B[V,d])\nL = h[D] h[D]", "A"),
     ("sums that look alike", "Q[n,k] = X[N,k] ((T[N,J] 1[J]) ⊙ s[N,n] - T[N,n])\nL = Q[N,K] Q[N,K]", "X T s"),
+    ("sums within sums", "L = tanh(x[I,J] (A[K,K] y[I] (z[M] w[M])) v[P,P] y[J])", "x A"),
+    ("slopes of slopes", "L = min'[2](x, a x) tanh'(x) + max(x, 2)", "x a"),
     ("means", "m = mean[i](x[i])\nv = mean[i]((x[i] - m)^2)\nL = v / m", "x"),
     ("scalars", "y = a\nL = y^2 + a", "a y L"),
     ("no way from b", "y = 2 a\nz = 3 b\nL = y + 0 z", "b"),
@@ -276,6 +280,28 @@ def test_every_line_of_every_model_is_equal_to_the_line_before(model: Model) -> 
     t = p.explain(model.of, list(model.wrt))
     assert {show_expr(c.head.denominators[0]).split("[")[0] for c in t.chains} >= set(model.wrt)  # type: ignore[attr-defined]
     assert list(unequal(p, t, model.arrays(), model.functions)) == []
+
+
+def holds_for(seed: int) -> None:
+    """A random program: every line of its transcript."""
+    c = Case(program(seed, depth=2), seed)
+    p = es.parse(c.p.text())
+    if any(isinstance(e, ast.Derivative) for d in p.checked.definitions.values() for e in ast.postorder(d.body)):
+        return
+    t = p.explain("L", [name for name in c.wrt if name in p.letters])
+    assert list(unequal(p, t, c.arrays, c.bindings)) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lines_of_random_programs(seed: int) -> None:
+    holds_for(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(100, 1100, 50))
+def test_lines_of_fifty_random_programs(start: int) -> None:
+    for seed in range(start, start + 50):
+        holds_for(seed)
 
 
 # ---------------------------------------------------------------- read back, and down to the gradient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,6 @@ from ..show.text import show_expr
 from ..syntax import ast, words
 from ..syntax.ast import Call, Expr, Tensor
 from ..syntax.check import Checked
-from ..syntax.roster import names_in
 from .letters import Letters, every_index, indices, letters_of, mapped, renamed
 from .opened import opened
 
@@ -34,8 +33,8 @@ class Book:
 
     @cached_property
     def uses(self) -> dict[str, list[str]]:
-        """The names in each body."""
-        return {name: names_in(d.body) for name, d in self.checked.definitions.items()}
+        """The names whose values stand in each body; of `size(W,1)` only the size does."""
+        return {name: list(dict.fromkeys(tensors_in(d.body))) for name, d in self.checked.definitions.items()}
 
     @cached_property
     def avoided(self) -> frozenset[str]:
@@ -104,6 +103,11 @@ class Book:
             return None
         name, places = self.names[key]
         return Tensor(name, indices([letters[n] for n in places]))
+
+
+def tensors_in(e: Expr) -> Iterator[str]:
+    """The names of the tensors in a formula, one for each place."""
+    return (x.name for x in ast.postorder(e) if isinstance(x, Tensor))
 
 
 def without_brackets(e: Expr) -> Expr:

@@ -15,10 +15,9 @@ from typing import TypeGuard
 from ..show.text import show_expr
 from ..syntax import ast
 from ..syntax.ast import Call, Derivative, Expr, Tensor
-from ..syntax.roster import names_in
-from .book import Book
+from .book import Book, tensors_in
 from .ground import Ground
-from .letters import Letters, capital, indices, letters_of
+from .letters import capital, indices, letters_of
 from .nodes import Slope
 from .rules import by_itself, known_slope, step, straight
 from .steps import Rule, Step, named, together
@@ -39,8 +38,8 @@ class Derivation:
 
     def __init__(self, book: Book, above: tuple[str, ...], wrt: Tensor) -> None:
         self.book, self.of, self.top, self.wrt = book, book.of, above, wrt
-        self.head = frozenset((*above, *letters_of(wrt.indices)))
-        self.ground = Ground(book.checked, book.fixed | self.head, book.avoided, book.size)
+        head = frozenset(x.lower() for x in (*above, *letters_of(wrt.indices)))
+        self.ground = Ground(book.checked, book.fixed | head, book.avoided, book.size)
         self.moving = book.above(wrt.name)
         self.rules: list[Rule] = []
         self.found: list[Step] = []
@@ -70,7 +69,7 @@ class Derivation:
         if not isinstance(f, Slope) or (isinstance(f.numerator, Tensor) and f.numerator.name == self.wrt.name):
             return True
         inside = f.numerator
-        names = self.book.uses[inside.name] if isinstance(inside, Tensor) else names_in(inside)
+        names = self.book.uses[inside.name] if isinstance(inside, Tensor) else tensors_in(inside)
         return not any(x in self.moving and x != self.wrt.name for x in names)
 
     # ---------------------------------------------------------------- the first line
@@ -92,7 +91,7 @@ class Derivation:
         axes = self.book.letters[user]
         if user == self.of:
             return Term((Slope(Tensor(user, indices(self.top)), self.wrt),))
-        own = Letters({x.lower() for x in self.ground.fixed}, self.book.avoided).many(axes)
+        own = self.ground.letters().many(axes)
         cotangent = Derivative(Tensor(self.of, indices(self.top)), (Tensor(user, indices(own)),))
         return Term((cotangent, Slope(Tensor(user, indices(own)), self.wrt)), bound=own)
 
@@ -100,36 +99,27 @@ class Derivation:
 
     def row_by_row(self, line: Line) -> Line:
         """∂Y[a,b]/∂W[i,j] of an opaque Y = f(W) is 0 but in the row a = i, and is a slope that has no other form."""
-        found, names = [], []
-        for term in line:
-            n = term.slope
-            rows = None if n is None else self.rows(term.taken())
-            if n is not None and rows is not None:
-                slope = term.taken()
-                done = Derivative(slope.numerator, (slope.wrt,))
-                term = replace(term, factors=(*term.factors[:n], done, *term.factors[n + 1 :], *rows))
-                names.append(self.user(slope))
-            found.append(term)
-        return self.say(tuple(found), (*named(*names), " row by row")) if names else line
+        found = tuple(map(self.in_its_row, line))
+        names = [term.taken().name for term, after in zip(line, found, strict=True) if after is not term]
+        return self.say(found, (*named(*names), " row by row")) if names else line
 
-    def rows(self, slope: Slope) -> tuple[Expr, ...] | None:
-        """The deltas of the axes that only ride along, where the statement is an opaque function of W alone."""
-        if not isinstance(slope.numerator, Tensor) or slope.numerator.name == self.wrt.name:
-            return None
-        target = letters_of(slope.numerator.indices)
-        e = self.book.body(slope.numerator.name, target, self.ground.letters())
+    def in_its_row(self, term: Term) -> Term:
+        """The term with deltas of the axes that only ride along, where its statement is an opaque function of W."""
+        n = term.slope
+        if n is None or not self.is_open(term):
+            return term
+        slope = term.taken()
+        e = self.book.body(slope.name, letters_of(slope.top.indices), self.ground.letters(term))
         if not (isinstance(e, Call) and self.ground.is_opaque(e) and not e.primes and sees(e)):
-            return None
-        moving = [a for a in e.args if any(name in self.moving for name in names_in(a))]
-        own = letters_of(moving[0].indices) if isinstance(moving[0], Tensor) else ()
-        if len(moving) > 1 or not isinstance(moving[0], Tensor) or moving[0].name != self.wrt.name:
-            return None
-        pairs = zip(own, letters_of(slope.wrt.indices), strict=False)
-        return tuple(delta(a, b) for a, b in pairs if a[0].islower())
-
-    def user(self, slope: Slope) -> str:
-        assert isinstance(slope.numerator, Tensor)
-        return slope.numerator.name
+            return term
+        moving = [a for a in e.args if any(name in self.moving for name in tensors_in(a))]
+        w = moving[0]
+        if len(moving) > 1 or not isinstance(w, Tensor) or w.name != self.wrt.name:
+            return term
+        pairs = zip(letters_of(w.indices), letters_of(slope.wrt.indices), strict=False)
+        rows = (delta(a, b) for a, b in pairs if a[0].islower())
+        done = Derivative(slope.top, (slope.wrt,))
+        return replace(term, factors=(*term.factors[:n], done, *term.factors[n + 1 :], *rows))
 
     def taken(self, line: Line) -> Line:
         """Rule by rule until every derivative is one of W itself."""
@@ -185,11 +175,8 @@ class Derivation:
         for term in line:
             if self.is_open(term):
                 slope = term.taken()
-                z = slope.numerator
-                assert isinstance(z, Tensor)
-                letters = self.ground.letters(term)
-                body = self.book.body(z.name, letters_of(z.indices), letters)
-                names.append(z.name)
+                body = self.book.body(slope.name, letters_of(slope.top.indices), self.ground.letters(term))
+                names.append(slope.name)
                 factors = tuple(Slope(body, slope.wrt) if f is slope else f for f in term.factors)
                 term = replace(term, factors=factors)
             found.append(term)
@@ -199,7 +186,8 @@ class Derivation:
         """Sums and constants moved out of the derivative."""
         waiting = [term]
         while waiting:
-            t = flattened(waiting.pop(), self.ground.letters(term))
+            t = waiting.pop()
+            t = flattened(t, self.ground.letters(t))
             found = straight(t, self.ground) if self.is_open(t) else None
             if found is None:
                 yield t
@@ -251,7 +239,7 @@ class Derivation:
     def with_names(self, line: Line) -> Line:
         """What has a name is called by it."""
         after = tuple(t.over(self.book.in_names) for t in line)
-        new = list(Counter(tensors_in(after)) - Counter(tensors_in(line)))
+        new = list(Counter(names_of(after)) - Counter(names_of(line)))
         return self.say(after, ("definition of ", *named(*new))) if new else line
 
 
@@ -260,10 +248,9 @@ def is_trace(e: Expr) -> bool:
     return isinstance(e, Call) and e.name == "sum" and isinstance(e.args[0], Tensor)
 
 
-def tensors_in(line: Line) -> list[str]:
-    """The names of a line in reading order."""
-    below = (x for t in line for f in (*t.factors, *t.below) for x in ast.postorder(f))
-    return [x.name for x in below if isinstance(x, Tensor)]
+def names_of(line: Line) -> list[str]:
+    """The names of a line in reading order, one for each place."""
+    return [name for t in line for f in (*t.factors, *t.below) for name in tensors_in(f)]
 
 
 def is_long(e: Expr) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..dims import Dim
 from ..syntax import ast, words
 from ..syntax.ast import Call, Expr, Tensor
 from ..syntax.check import Checked
-from .letters import Letters, every_letter, letters_of
+from .letters import Letters, every_letter
 from .nodes import Slope
 from .terms import Line, Term
 
@@ -26,17 +26,11 @@ class Ground:
     def letters(self, *terms: Term) -> Letters:
         """Letters that are free beside the terms."""
         own = every_letter([f for t in terms for f in (*t.factors, *t.below)])
-        own |= {x for t in terms for x in t.bound}
-        own |= letters_below(terms)
-        return Letters({x.lower() for x in own} | self.fixed, self.avoided)
+        own |= {x.lower() for t in terms for x in t.bound}
+        return Letters(own | self.fixed, self.avoided)
 
     def is_opaque(self, e: Call) -> bool:
         return e.name not in words.FUNCTIONS and e.name not in self.checked.formulas
-
-
-def letters_below(terms: Sequence[Term]) -> set[str]:
-    """The letters of what is differentiated by."""
-    return {x for t in terms for f in t.factors if isinstance(f, Slope) for x in letters_of(f.wrt.indices)}
 
 
 def holds(e: Expr, name: str) -> bool:

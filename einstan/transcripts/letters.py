@@ -25,7 +25,7 @@ class Letters:
         """The hint in lower case if it is free, else another letter."""
         low = hint[0].lower() + hint[1:]
         found = low if low.lower() not in self.taken else self.other()
-        self.taken.add(found)
+        self.taken.add(found.lower())
         return found
 
     def other(self) -> str:
@@ -59,8 +59,8 @@ def every_index(e: Expr) -> Iterator[Index]:
 
 
 def every_letter(parts: Collection[Expr]) -> set[str]:
-    """The letters of several expressions, open or not."""
-    return {index.name for e in parts for index in every_index(e)}
+    """The letters of several expressions, open or not, in lower case."""
+    return {index.name.lower() for e in parts for index in every_index(e)}
 
 
 def with_indices(e: Expr, table: Mapping[str, Index]) -> Expr:

@@ -15,5 +15,15 @@ class Slope(Expr):
     wrt: Tensor
 
     @property
+    def top(self) -> Tensor:
+        """The numerator that is a name."""
+        assert isinstance(self.numerator, Tensor), "our bug: the numerator is a formula"
+        return self.numerator
+
+    @property
+    def name(self) -> str:
+        return self.top.name
+
+    @property
     def children(self) -> tuple[Expr, ...]:
         return (self.numerator,)

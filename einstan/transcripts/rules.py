@@ -142,7 +142,7 @@ def function_of(term: Term, e: Expr, args: Sequence[Expr], ground: Ground) -> Li
         if not holds(arg, slope.wrt.name):
             continue
         if isinstance(e, Call):
-            primes = (*e.order, k)
+            primes = tuple(sorted((*e.order, k)))
             slots = () if len(args) == 1 else primes[:1] if len(set(primes)) == 1 else primes
             factor: Expr = replace(e, primes=e.primes + 1, slots=slots)
         else:

@@ -79,10 +79,8 @@ def merged(term: Term, piece: Term, letters: Letters) -> Term:
     """The term with the piece in the place of its derivative; sums of the piece get letters that are free there."""
     n = term.slope
     assert n is not None
-    around = every_letter(term.rest) | set(term.bound)
-    clashing = [x for x in piece.bound if x in around]
-    table = {x: letters.next(x) for x in clashing}
-    piece = renamed_term(piece, table)
+    around = every_letter(term.rest) | {x.lower() for x in term.bound}
+    piece = renamed_term(piece, {x: letters.next(x) for x in piece.bound if x.lower() in around})
     return Term(
         (*term.factors[:n], *piece.factors, *term.factors[n + 1 :]),
         (*term.below, *piece.below),
@@ -115,8 +113,8 @@ def flattened(term: Term, letters: Letters) -> Term:
             coef *= f.signs[0]
             waiting.append((f.terms[0], over))
         elif isinstance(f, Call) and f.name == "sum" and not over:
-            others = every_letter([*above, *below, *(x for x, _ in waiting)]) | set(bound)
-            table = {x: letters.next(x) for x in letters_of(f.along) if x in others}
+            others = every_letter([*above, *below, *(x for x, _ in waiting)]) | {x.lower() for x in bound}
+            table = {x: letters.next(x) for x in letters_of(f.along) if x.lower() in others}
             bound += [table.get(x, x) for x in letters_of(f.along)]
             waiting.append((renamed(f.args[0], table), False))
         else:
@@ -130,7 +128,7 @@ def without_ones(term: Term) -> Term:
     for n, f in enumerate(term.factors):
         if isinstance(f, Filled) and f.value == 1:
             others = every_letter([*kept, *term.factors[n + 1 :], *term.below])
-            f = Filled(1, tuple(i for i in f.indices if i.name in term.bound and i.name not in others))
+            f = Filled(1, tuple(i for i in f.indices if i.name in term.bound and i.name.lower() not in others))
             if not f.indices:
                 continue
         kept.append(f)

@@ -29,10 +29,11 @@ from .steps import Rule, Step
 if TYPE_CHECKING:  # a transcript is given its program
     from ..programs import Derived, Program
 
+MOST = 100  # derivatives that a notebook shows
 COLUMN = 72  # rules stand to the right of it
 NORMAL: Rule = ("normal form",)
 SIMPLIFIED: Rule = ("simplified",)
-CLOSED: Rule = ("closed form",)
+CLOSED: Rule = ("closed form",)  # by the rules of the gradient, where a derivative is left
 FOLDED: Rule = ("folded",)
 LEFT = "text-align:left;vertical-align:middle"
 
@@ -111,10 +112,13 @@ class Transcript:
         return f"$${rows}$$"
 
     def html(self) -> str:
-        """Tables of lines and rules, as a notebook shows them."""
+        """Tables of lines and rules."""
         return "\n".join(map(html_part, self.parts))
 
-    _repr_html_ = html
+    def _repr_html_(self) -> str:
+        shown = Transcript(self.parts[:MOST]).html()
+        more = len(self.parts) - MOST
+        return f"{shown}\n<small>{more:,} more of {len(self.parts):,} derivatives</small>" if more > 0 else shown
 
 
 # ---------------------------------------------------------------- spelled
