@@ -19,6 +19,7 @@ from ..syntax.ast import (
     Filled,
     Group,
     Index,
+    Number,
     Odot,
     Power,
     Product,
@@ -53,11 +54,11 @@ class Draft:
         return Draft(root, tuple(pieces), above)
 
     def put(self, old: Piece, new: Piece) -> Expr:
-        """The formula with `new` in the place of `old`."""
+        """The formula with `new` in the place of `old`; what is left has no brackets around all of it."""
         while (parent := self.above.get(id(old))) is not None:
             old, new = parent, with_piece(parent, old, new)
         assert isinstance(new, Expr)
-        return new
+        return new.body if isinstance(new, Group) and not isinstance(self.root, Group) else new
 
     def parent(self, piece: Piece) -> Expr | None:
         return self.above.get(id(piece))
@@ -131,7 +132,7 @@ def times(e: Expr, factor: Expr, over: bool = False, order: Sequence[str] = ()) 
     """`e factor`, or `e / factor`: tensors in the order of these letters, functions last, then what is divided by."""
     whole = e if isinstance(e, Product) else Product((grouped(e),), (False,), e.span)
     end = (*whole.divides, True).index(True)
-    place = first_place(factor, order) if isinstance(factor, Tensor) else len(order)
+    place = first_place(factor, order)
     later = (n for n in range(end) if first_place(whole.factors[n], order) > place)
     at = len(whole.factors) if over else next(later, end)
     factors, divides = list(whole.factors), list(whole.divides)
@@ -140,10 +141,13 @@ def times(e: Expr, factor: Expr, over: bool = False, order: Sequence[str] = ()) 
     return replace(whole, factors=tuple(factors), divides=tuple(divides))
 
 
-def first_place(e: Expr, order: Sequence[str]) -> int:
-    """The place of the first of these letters that an expression shows."""
+def first_place(e: Expr, order: Sequence[str]) -> float:
+    """The place of the first of these letters that a name shows; ∂L/∂X stands before others, functions after all."""
     own = shown(e)
-    return next((n for n, letter in enumerate(order) if letter in own), -1)
+    place = next((n for n, letter in enumerate(order) if letter in own), -1)
+    if isinstance(e, Derivative) and isinstance(e.numerator, Tensor) and not e.numerator.indices:
+        return place - 0.5
+    return place if isinstance(e, Tensor | Number) else len(order)
 
 
 def multiple(e: Expr, number: Expr, over: bool = False) -> Expr:

@@ -20,7 +20,7 @@ from ..syntax import words
 from ..syntax.ast import Call, Derivative, Expr, Filled, Group, Index, Number, Odot, Power, Product, Sum, Tensor
 from ..syntax.roster import names_in
 from .drafts import Draft, grouped, multiple, negative, rebuilt, renamed, summed, times, without_factor
-from .quantities import Quantity, Shapes, Sizes, places
+from .quantities import Quantity, Shapes, Sizes, head, places
 
 LETTERINGS = 500
 TWO = Fraction(2)
@@ -157,12 +157,17 @@ def numbers(d: Draft, s: Setting) -> Iterator[Edit]:
         if isinstance(e, Number):
             t = s.line(d.root, d.put(e, Number(e.value + 1)))
             for q in (e.value + 1, e.value - 1, e.value * 2, e.value / 2) if t is None else (e.value + t,):
-                if q not in (0, 1):
+                if not is_left_out(q, d.parent(e)):
                     yield Edit(d.put(e, Number(q)), f"{show_expr(e)} should be {show_expr(Number(q))}.", e.span)
     for e in d.terms():
         if (t := s.line(d.root, d.put(e, multiple(e, Number(TWO))))) not in (None, -2, -1):
             factor = Number(t + 1)
             yield Edit(d.put(e, multiple(e, factor)), f"The factor {show_expr(factor)} is missing.", e.span)
+
+
+def is_left_out(q: Fraction, parent: Expr | None) -> bool:
+    """A factor 1 and a term 0 are not written."""
+    return isinstance(parent, Product if q == 1 else Sum) and q in (0, 1)
 
 
 # ---------------------------------------------------------------- sums
@@ -233,6 +238,15 @@ def other_quantities(d: Draft, s: Setting) -> Iterator[Edit]:
                 yield Edit(d.put(e, tree), f"{show_expr(e)} should be {show_expr(tree)}.", e.span)
 
 
+def wrong_names(d: Draft, s: Setting) -> Iterator[Edit]:
+    """One name, or the derivative by one, in the place of another."""
+    atoms = [e for e in d.nodes() if head(e) is not None]
+    for q in s.quantities:
+        for tree in q.written(s.letters) if head(q.tree) is not None and not q.over else ():
+            for e in atoms:
+                yield Edit(d.put(e, tree), f"{show_expr(e)} should be {show_expr(tree)}.", e.span)
+
+
 def is_atom(e: Expr, parent: Expr | None) -> bool:
     return isinstance(e, Tensor | Call | Derivative | Group | Power | Filled) or (parent is None)
 
@@ -258,9 +272,9 @@ def term_places(d: Draft) -> Iterable[Expr]:
 
 
 Slip = Callable[[Draft, Setting], Iterator[Edit]]
-BRINGING: tuple[Slip, ...] = (missing_factors, other_quantities, missing_terms)
+BRINGING: tuple[Slip, ...] = (wrong_names, missing_factors, other_quantities, missing_terms)
 """Those that bring a quantity."""
-SLIPS: tuple[Slip, ...] = (wrong_indices, swapped_indices, signs, functions, exponents, numbers, sums, extra)
+SLIPS: tuple[Slip, ...] = (wrong_indices, swapped_indices, signs, functions, exponents, extra, numbers, sums)
 """Those of what is written already; the smallest first."""
 LAST: tuple[Slip, ...] = (other_letters, nothing)
 """More than one slip."""

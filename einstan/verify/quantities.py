@@ -145,6 +145,13 @@ def below_name(checked: Checked, top: str) -> Iterable[str]:
     return [name for name in (*reversed(checked.order), *checked.inputs) if name in needed and name != top]
 
 
+def head(e: Expr) -> tuple[str, ...] | None:
+    """The name that a tensor or a derivative has, whatever its letters."""
+    if isinstance(e, Derivative) and isinstance(e.numerator, Tensor):
+        return (e.numerator.name, *(below.name for below in e.denominators))
+    return (e.name,) if isinstance(e, Tensor) else None
+
+
 def letters_of(pieces: Iterable[tuple[Index, Dim | None]]) -> Sizes:
     """The sizes of the axes at which each letter stands."""
     found: dict[str, set[Dim]] = {}

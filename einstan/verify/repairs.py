@@ -25,7 +25,7 @@ from .drafts import Draft
 from .edits import BRINGING, LAST, SLIPS, Edit, Setting, Slip
 from .glance import Array, Glance, Letters, Wanted
 from .judge import Form, Judge
-from .quantities import Quantity, Sizes, derivatives, letters_of, places, quantities
+from .quantities import Quantity, Sizes, derivatives, head, letters_of, places, quantities
 
 JUDGED = 6  # edits that have the wanted value at a few points, and fail when they are judged
 LOOKED = 2000  # edits of one claim
@@ -249,13 +249,6 @@ def lengths(judge: Judge, letters: Sizes) -> dict[str, int]:
         (x, d, point.env) for point in judge.points[:1] for x, dims in letters.items() for d in dims if len(dims) == 1
     ]
     return {x: d.at(env) for x, d, env in known if d.symbols <= env.keys()}
-
-
-def head(e: Expr) -> tuple[str, ...] | None:
-    """The name that a tensor or a derivative has, whatever its letters."""
-    if isinstance(e, Derivative) and isinstance(e.numerator, Tensor):
-        return (e.numerator.name, *(below.name for below in e.denominators))
-    return (e.name,) if isinstance(e, Tensor) else None
 
 
 def lettered(e: Derivative, axes: Letters) -> Derivative:
