@@ -48,7 +48,8 @@ def with_common_products(roots: Sequence[Node]) -> tuple[list[Node], dict[Node, 
         core, *over = split(a, b, both)
         leaf = name_(f"#{len(cores)}", core.shape)
         cores[leaf] = core
-        found = substitute(inline(found, dict(zip((a, b), over, strict=True))), {core: leaf})
+        table = {whole: parts for whole, parts in zip((a, b), over, strict=True) if parts is not whole}
+        found = substitute(inline(found, table), {core: leaf})
     return found, cores
 
 
