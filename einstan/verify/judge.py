@@ -18,7 +18,7 @@ import numpy as np
 from ..dims import Dim, Env
 from ..errors import EinstanError, EinstanShapeError
 from ..facts import Facts
-from ..ir import Name, Node, add, is_zero, name_, pattern, toposort
+from ..ir import Input, Name, Node, add, is_zero, name_, pattern, toposort
 from ..lower import DerivativeLeaf, lower_expr
 from ..programs import Program
 from ..request import Definitions, Graph, Term
@@ -29,7 +29,7 @@ from .constraints import Constraint, constraints, satisfying
 from .instances import seed_of
 from .laws import TO_COMPARE, simplified
 from .modular import Modular, exactly
-from .sampling import Draw, Floats, sampled
+from .sampling import Draw, Floats, Found, sampled
 from .sizes import environments, fixed_by
 from .values import Array, Point
 from .verdict import Counterexample
@@ -162,7 +162,7 @@ class Judge:
         if proof.equal:
             return Outcome(True, "exact, modulo a prime", proof.trials, proof.error_bound)
         found = sampled(a, b, envs, self.seed, self.legal)
-        shown = found.counterexample and self.shown(found.counterexample, a, axes)
+        shown = found.counterexample and self.shown(found.counterexample, a, b, axes)
         if proof.differ and not self.constraints:
             return Outcome(False, "exact, modulo a prime", proof.trials, None, shown)
         return Outcome(found.equal, "sampling", found.trials, found.error_bound, shown, found.reason)
@@ -188,14 +188,13 @@ class Judge:
         key = (k, tuple(env.items()))
         return self.field_points.setdefault(key, Point(Modular(seed_of(self.seed, k)), env))
 
-    def shown(self, found: tuple[Env, tuple[int, ...], float, float], a: Node, axes: Sequence[str]) -> Counterexample:
-        """The counterexample in the letters of the claim."""
+    def shown(self, found: Found, a: Node, b: Node, axes: Sequence[str]) -> Counterexample:
+        """The counterexample in the letters of the claim, with the sizes of the inputs that it is made of."""
         env, entry, left, right = found
         sizes = {name: d.at(env) for name, d in zip(axes, a.shape, strict=True)}
-        for name, letters in self.checked.inputs.items():
-            for letter, d in zip(letters, self.checked.shapes[name], strict=True):
-                if d.symbols <= env.keys():
-                    sizes.setdefault(letter, d.at(env))
+        for x in toposort([a, b]):
+            for letter, d in zip(self.checked.inputs[x.name], x.shape, strict=True) if isinstance(x, Input) else ():
+                sizes.setdefault(letter, d.at(env))
         return Counterexample(sizes, dict(zip(axes, entry, strict=True)), left, right)
 
     # -- quick values

@@ -1,8 +1,9 @@
-"""sizes: the sizes at which nodes are evaluated: distinct primes, so that no two axes are taken for each other."""
+"""sizes: the sizes at which nodes are evaluated: distinct primes where these fit, so that no axis is another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..prims.shape import PART
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
 SPARE = 2  # primes more than there are sizes
+TRIES, LARGEST = 3000, 14  # sizes tried at random, where primes do not fit: 3 - n, 5 - m
 
 
 def fixed_by(shapes: Mapping[str, Shape], letters: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> Env:
@@ -35,18 +37,20 @@ def fixed_by(shapes: Mapping[str, Shape], letters: Mapping[str, Sequence[str]], 
 def environments(nodes: Sequence[Node], fixed: Env, count: int, seed: int) -> Iterator[Env]:
     """Sizes of all symbols below the nodes, each time others for each symbol; fewer where none fit."""
     symbols = sorted({s for node in nodes for d in dims_of(node) for s in d.symbols} - fixed.keys())
-    for chosen in primes(len(symbols), max(len(symbols) + SPARE, count), seed):
+    positive, natural = conditions(nodes)
+    rng = np.random.default_rng(seed)
+    most = max(len(symbols) + SPARE, count)
+    for chosen in chain(primes(len(symbols), most, rng), rng.integers(1, LARGEST, (TRIES, len(symbols))).tolist()):
         if count == 0:
             return
         env = {**fixed, **dict(zip(symbols, chosen, strict=True))}
-        if all(fits(node, env) for node in nodes):
+        if all(d.at(env) > 0 for d in positive) and all(d.at(env) >= 0 for d in natural):
             count -= 1
             yield env
 
 
-def primes(n: int, most: int, seed: int) -> Iterator[list[int]]:
+def primes(n: int, most: int, rng: np.random.Generator) -> Iterator[list[int]]:
     """n primes, again and again: distinct while there are enough, in turn each at each place; larger ones later."""
-    rng = np.random.default_rng(seed)
     for least in range(len(PRIMES) - 1):
         pool = [int(p) for p in rng.permutation(PRIMES[least : least + most])]
         for turn in range(len(pool)):
@@ -64,11 +68,13 @@ def dims_of(node: Node) -> Iterable[Dim]:
             yield from (d for d in (p if isinstance(p, tuple) else (p,)) if isinstance(d, Dim))
 
 
-def fits(node: Node, env: Env) -> bool:
-    """Whether every axis has an entry, and parts lie within their axis."""
-    if isinstance(node, Call) and node.prim is PART:
-        axis, low, high = node.params
-        assert isinstance(axis, int) and isinstance(low, Dim) and isinstance(high, Dim)
-        if not 0 <= low.at(env) <= high.at(env) <= node.operands[0].shape[axis].at(env):
-            return False
-    return all(d.at(env) > 0 for d in node.shape)
+def conditions(nodes: Iterable[Node]) -> tuple[set[Dim], set[Dim]]:
+    """What has to be above 0, an entry along every axis; and what not below it, parts within their axis."""
+    positive, natural = set[Dim](), set[Dim]()
+    for node in nodes:
+        positive.update(node.shape)
+        if isinstance(node, Call) and node.prim is PART:
+            axis, low, high = node.params
+            assert isinstance(axis, int) and isinstance(low, Dim) and isinstance(high, Dim)
+            natural |= {low, high - low, node.operands[0].shape[axis] - high}
+    return positive, natural
