@@ -48,7 +48,7 @@ def with_common_products(roots: Sequence[Node]) -> tuple[list[Node], dict[Node, 
         core, *over = split(a, b, both)
         leaf = name_(f"#{len(cores)}", core.shape)
         cores[leaf] = core
-        table = {whole: parts for whole, parts in zip((a, b), over, strict=True) if parts is not whole}
+        table: dict[Node, Node] = {e: parts for e, parts in zip((a, b), over, strict=True) if parts is not e}
         found = substitute(inline(found, table), {core: leaf})
     return found, cores
 
