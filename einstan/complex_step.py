@@ -50,7 +50,7 @@ class Point:
 
     def value(self, node: Node, below: Mapping[Node, Array], arrays: Mapping[str, Array]) -> Array:
         operands = [below.get(o, self.values[o]) for o in node.operands]
-        return np.asarray(RULES[type(node)](node, operands, arrays, self.env))
+        return np.array(RULES[type(node)](node, operands, arrays, self.env), complex)
 
     def slopes(self, along: Mapping[str, Array]) -> list[Array]:
         """The derivatives of the roots where the inputs of `along` move in its directions."""
@@ -61,6 +61,7 @@ class Point:
                 own = node.name in along if isinstance(node, Input) else any(o in done for o in node.operands)
                 if own:
                     done[node] = self.value(node, done, moved)
+                    done[node].real = self.values[node].real  # a product of two steps would tell ties apart
         return [done.get(root, self.values[root].real).imag / STEP for root in self.roots]
 
 

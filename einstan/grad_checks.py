@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 ENTRIES: Final = 12  # of an input whose slopes are measured one by one, chosen at random
 STEP: Final = float(np.cbrt(np.finfo(float).eps))  # of differences, relative to the largest entry
 ULP: Final = float(np.finfo(float).eps)
-KINK: Final = 1e-3  # left and right slopes that differ by more, relative to the largest, are those of a kink
+KINK: Final = 1e-3  # slopes that are known less well, relative to the largest, say nothing
 COMPLEX, DIFFERENCES = "complex step", "differences"
 NEAR: Final = {COMPLEX: 1e-9, DIFFERENCES: 1e-6}  # relative to the largest slope
+FLOOR: Final = 64 * ULP  # of the largest slope, or of the value over the input: rounding, as in 1 - tanh(x)^2
+TINY: Final = 1e-50  # slopes below are zero: the square of a complex step is no slope
 AS_WRITTEN: Final = Laws(list, simplify, LAWS)
 
 
@@ -201,6 +203,8 @@ class Check:
         seed = self.direction(np.shape(value)) if np.ndim(value) else np.asarray(1.0)
         tangents = {word[name]: v for name, v in self.along.items() for word in (self.tangent, self.again)}
         self.arrays = {**arrays, self.seed: seed, **tangents}
+        self.length = greatest(arrays[name] for name in wrt) or 1.0
+        self.scale = greatest([value]) / self.length
 
     def text(self, program: Program) -> str:
         def indexed(word: str, like: str) -> str:
@@ -220,25 +224,27 @@ class Check:
         """Reverse entry by entry of each input, forward where all move at once."""
         number, method = self.slopes((Term(self.of),))
         reverse = self.run(self.program.kernel({name: Term(self.phi, (name,)) for name in self.wrt}, {}, self.options))
+        self.scale = max(self.scale, greatest(reverse.values()))
         for name in self.wrt:
             entries = self.chosen(name)
             found = [number({name: unit(self.arrays[name].shape, entry)})[0] for entry in entries]
             told = together([m.weighted(self.arrays[self.seed]) for m in found])
             derived = np.array([reverse[name][entry] for entry in entries])
-            yield compared((self.of, name, 1, "reverse", method), derived, told, entries)
+            yield compared((self.of, name, 1, "reverse", method), derived, told, self.scale, entries)
         forward = self.run(self.base.jvp(self.of, self.wrt, self.tangent).compile(functions=self.functions))
-        yield compared((self.of, ",".join(self.wrt), 1, "forward", method), forward, number(self.along)[0])
+        yield compared((self.of, ",".join(self.wrt), 1, "forward", method), forward, number(self.along)[0], self.scale)
 
     def second(self) -> Iterator[GradCheck]:
         """The slopes of first derivatives where all inputs move at once."""
         number, method = self.slopes(tuple(Term(self.phi, (name,)) for name in self.wrt))
         reverse = self.run(self.program.kernel({name: Term(self.psi, (name,)) for name in self.wrt}, {}, self.options))
+        self.scale = max(self.scale / self.length, greatest(reverse.values()))
         for name, told in zip(self.wrt, number(self.along), strict=True):
-            yield compared((self.of, name, 2, "reverse", method), reverse[name], told)
+            yield compared((self.of, name, 2, "reverse", method), reverse[name], told, self.scale)
         number, method = self.slopes((Term(self.of, tangents=tuple(self.tangent.items())),))
         twice = self.base.jvp(self.of, self.wrt, self.tangent).jvp(wrt=self.wrt, tangent=self.again)
         forward = self.run(twice.compile(functions=self.functions))
-        yield compared((self.of, ",".join(self.wrt), 2, "forward", method), forward, number(self.along)[0])
+        yield compared((self.of, ",".join(self.wrt), 2, "forward", method), forward, number(self.along)[0], self.scale)
 
     def direction(self, shape: tuple[int, ...]) -> Array:
         return np.asarray(self.rng.standard_normal(shape))
@@ -273,6 +279,12 @@ class Check:
         return partial(by_complex_steps, Point(roots, known, env), Point(roots, beside(known), env)), COMPLEX
 
 
+def greatest(arrays: Iterable[Array]) -> float:
+    """The largest entry of all, finite ones alone."""
+    found = [np.abs(a[np.isfinite(a)]).max(initial=0.0) for a in map(np.asarray, arrays)]
+    return float(max(found, default=0.0))
+
+
 def unit(shape: tuple[int, ...], entry: tuple[int, ...]) -> Array:
     """The direction of one entry."""
     found = np.zeros(shape)
@@ -296,7 +308,8 @@ def by_complex_steps(here: Point, near: Point, along: Mapping[str, Array]) -> li
 
 
 def by_differences(kernel: Kernel, arrays: Mapping[str, Array], along: Mapping[str, Array]) -> list[Measured]:
-    """Central differences of two steps; a kink between the points shows in the slopes left and right of the middle."""
+    """Central differences of two steps. A kink or a jump between the points shows as slopes that depend on the step, or
+    as second differences that do not grow with its square."""
     size = max((float(np.abs(arrays[name]).max(initial=0.0)) for name in along), default=0.0) or 1.0
     step = STEP * size / max(float(np.abs(v).max(initial=0.0)) for v in along.values())
     at = {}
@@ -306,11 +319,12 @@ def by_differences(kernel: Kernel, arrays: Mapping[str, Array], along: Mapping[s
     found = []
     for far_left, left, middle, right, far_right in zip(*(at[k] for k in sorted(at)), strict=True):
         slope, wide = (right - left) / (2 * step), (far_right - far_left) / (4 * step)
-        bend = np.abs(right - 2 * middle + left) / step
-        known = np.isfinite(slope) & np.isfinite(wide)
-        kink = (bend > KINK * max(float(np.abs(slope[known]).max(initial=0.0)), ULP)) | ~known
-        rounding = 4 * ULP * (np.abs(left) + np.abs(right)) / step
-        found.append(Measured(np.asarray(slope), np.asarray(2 * np.abs(slope - wide) + rounding), np.asarray(kink)))
+        bend, wide_bend = right - 2 * middle + left, far_right - 2 * middle + far_left
+        rounding = 32 * ULP * (np.abs(left) + np.abs(right)) / step
+        noise = np.asarray(2 * np.abs(slope - wide) + 2 * np.abs(4 * bend - wide_bend) / step + rounding)
+        known = np.isfinite(noise)
+        largest = max(float(np.abs(slope[known]).max(initial=0.0)), float(np.max(rounding, initial=0.0, where=known)))
+        found.append(Measured(np.asarray(slope), noise, ~known | (noise - rounding > KINK * largest)))
     return found
 
 
@@ -321,12 +335,16 @@ def together(found: Sequence[Measured]) -> Measured:
 
 
 def compared(
-    what: tuple[str, str, int, str, str], derived: Array, told: Measured, entries: Sequence[tuple[int, ...]] = ()
+    what: tuple[str, str, int, str, str],
+    derived: Array,
+    told: Measured,
+    scale: float,
+    entries: Sequence[tuple[int, ...]] = (),
 ) -> GradCheck:
-    """The row of one derivative; `entries` says which of them there are, where it is not all."""
+    """The row of one derivative; `scale` is that of all slopes, `entries` says which there are, where not all."""
     derived, kept = np.asarray(derived), ~told.left_out
     largest = max(np.abs(a[kept & np.isfinite(a)]).max(initial=0.0) for a in (derived, told.slope))
-    tolerance = np.asarray(NEAR[what[-1]] * largest + told.noise)
+    tolerance = np.asarray(NEAR[what[-1]] * largest + told.noise + FLOOR * scale + TINY)
     error = np.where(np.isfinite(derived), np.abs(derived - told.slope), np.inf)
     excess = np.where(kept, error - tolerance, -np.inf)
     count, left_out = int(kept.sum()), int((~kept).sum())

@@ -19,6 +19,8 @@ from einstan.prims.scalar import SCALAR
 from einstan.testing import evaluate
 
 from .models import MODELS, Model
+from .random_checks import Case
+from .random_programs import program
 
 QUICK = ("dense-1-relu-squared", "lstm-concat-1", "readout-one-graph", "logistic-regression", "gaussian-process")
 
@@ -136,6 +138,26 @@ def test_kinks_are_as_defined() -> None:
     """abs' = relu' = 0 and max'(x, 0) = 1/2 at 0: complex steps follow the notation."""
     found = es.parse(KINKS).check_grads(x=[0.0, 0.0, -1.0], y=[1.0, 2.0, 3.0])
     assert found.holds and {row.method for row in found} == {"complex step"}
+
+
+SINGULAR = [
+    # what would be lost if real parts of products of two steps told ties apart, or were slopes themselves
+    ("L = max[i](x[i] y[i])", {"x": [0.0, 0.0, 0.0], "y": [0.0, 0.0, 0.0]}),
+    ("L = prod[i](x[i]) + x[I] y[I]", {"x": [0.0, 0.0, 0.0, 0.0, 0.0], "y": [1.0, 2.0, 3.0, 4.0, 5.0]}),
+    ("L = sum[i](x[i]^3)", {"x": [0.0, 1.0]}),
+]
+
+
+@pytest.mark.parametrize(("text", "arrays"), SINGULAR)
+def test_ties_of_zeros(text: str, arrays: dict[str, Any]) -> None:
+    assert es.parse(text).check_grads(arrays).holds
+
+
+@pytest.mark.parametrize("seed", [3, 38, 64, 102])
+def test_random_programs(seed: int) -> None:
+    """To the first order, also on kinks."""
+    case = Case(program(seed), seed)
+    assert case.read.check_grads(case.arrays, functions=case.bindings, of="L", order=1).holds
 
 
 def test_kinks_of_differences_are_left_out() -> None:
