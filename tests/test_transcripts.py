@@ -344,6 +344,15 @@ def test_unknown_functions_hold_for_all_functions() -> None:
     assert verdicts and all(v.holds for v in verdicts)
 
 
+@pytest.mark.parametrize("name", ["dense-2-tanh-squared", "readout-one-graph", "seed-C14-C22-article-rowwise"])
+def test_the_checker_finds_every_line_right(name: str) -> None:
+    model = next(m for m in MODELS if m.name == name)
+    p = es.parse(model.text)
+    t = p.explain(model.of, list(model.wrt))
+    verdicts = es.check(f"{p}\n{t}")
+    assert len(verdicts) == len(t.steps) and all(v.holds for v in verdicts)
+
+
 # ---------------------------------------------------------------- forms and folds
 
 
@@ -396,6 +405,9 @@ def test_errors_are_those_of_the_gradient() -> None:
     for of, wrt, word in (("L", "V", "no name 'V'"), ("Q", "W", "no name 'Q'")):
         with pytest.raises(es.EinstanNameError, match=word):
             p.explain(of, wrt)
+    for depth in (-1, "1", 0.5):
+        with pytest.raises(es.EinstanTypeError, match="no whole number"):
+            p.explain("L", "W", depth=depth)  # type: ignore[arg-type]
 
 
 def test_an_expression_is_explained_too() -> None:

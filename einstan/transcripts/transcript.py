@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..errors import EinstanTypeError
 from ..ir import Node, inline, pattern
 from ..lower import lower_expr
 from ..request import terms
@@ -162,6 +163,8 @@ def html_part(part: Part) -> str:
 
 def explained(program: Program, derived: Derived, of: str, depth: int | None) -> Transcript:
     """The transcript of `derived`, which holds ∂of/∂wrt; chains further than `depth` from wrt are folded to a line."""
+    if depth is not None and (not isinstance(depth, int) or depth < 0):
+        raise EinstanTypeError(f"The depth {depth!r} is no whole number from 0 on.", "Write depth=1.")
     words = program.vocabulary
     book = Book(program.checked, of, program.letters, words.fixed, FormulaWriter(words).size)
     far = further(derived.lines, [name for term in terms(derived.tree) for name in term.wrt], depth)
