@@ -63,7 +63,8 @@ class Setting:
 
 
 def wrong_indices(d: Draft, s: Setting) -> Iterator[Edit]:
-    for index, dim in places(d.pieces, s.shapes):
+    """Indices of names first, then those of sums and ones."""
+    for index, dim in sorted(places(d.pieces, s.shapes), key=lambda place: place[1] is None):
         for letter, dims in s.letters.items():
             if letter != index.name and (dim is None or not dims or dim in dims):
                 yield Edit(d.put(index, replace(index, name=letter)), f"{index.name} should be {letter}.", index.span)
@@ -125,6 +126,29 @@ def exponents(d: Draft, s: Setting) -> Iterator[Edit]:
                 yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
         elif isinstance(e, Tensor | Call | Group | Derivative) and not isinstance(d.parent(e), Power):
             yield Edit(d.put(e, raised(e, TWO)), f"The exponent 2 of {show_expr(e)} is missing.", e.span)
+
+
+def moved_exponents(d: Draft, s: Setting) -> Iterator[Edit]:
+    """(1 - x)^2 for 1 - x^2, f(x^2) for f(x)^2, f(x)^2 for f(x^2)."""
+    for e in d.nodes():
+        for other in with_moved_exponent(e):
+            yield Edit(d.put(e, other), f"{show_expr(e)} should be {show_expr(other)}.", e.span)
+
+
+def with_moved_exponent(e: Expr) -> Iterator[Expr]:
+    match e:
+        case Power(base=Group(body=Sum() as sum_)):
+            for n, term in enumerate(sum_.terms):
+                terms = (*sum_.terms[:n], Power(grouped_product(term), e.exponent), *sum_.terms[n + 1 :])
+                yield Group(replace(sum_, terms=terms), e.span)
+        case Power(base=Call(args=(x,)) as call):
+            yield replace(call, args=(Power(grouped_product(grouped(x)), e.exponent),))
+        case Call(args=(Power() as power,)):
+            yield Power(replace(e, args=(power.base,)), power.exponent, e.span)
+
+
+def grouped_product(e: Expr) -> Expr:
+    return Group(e, e.span) if isinstance(e, Product | Power | Derivative) else e
 
 
 def functions(d: Draft, s: Setting) -> Iterator[Edit]:
@@ -274,7 +298,17 @@ def term_places(d: Draft) -> Iterable[Expr]:
 Slip = Callable[[Draft, Setting], Iterator[Edit]]
 BRINGING: tuple[Slip, ...] = (wrong_names, missing_factors, other_quantities, missing_terms)
 """Those that bring a quantity."""
-SLIPS: tuple[Slip, ...] = (wrong_indices, swapped_indices, signs, functions, exponents, extra, numbers, sums)
+SLIPS: tuple[Slip, ...] = (
+    wrong_indices,
+    swapped_indices,
+    signs,
+    functions,
+    exponents,
+    moved_exponents,
+    extra,
+    numbers,
+    sums,
+)
 """Those of what is written already; the smallest first."""
 LAST: tuple[Slip, ...] = (other_letters, nothing)
 """More than one slip."""

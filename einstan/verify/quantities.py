@@ -118,6 +118,17 @@ def extents(checked: Checked) -> Iterator[Quantity]:
             yield Quantity(Extent(name, n), (), (), over)
 
 
+def row_sums(checked: Checked, hints: Hints) -> Iterator[Quantity]:
+    """`(T[i,J] 1[J])` for every axis of every name."""
+    for name, own in hints.items():
+        for n, letter in enumerate(own):
+            up = letter[0].upper() + letter[1:]
+            factors = tensor(name, (*own[:n], up, *own[n + 1 :])), Filled(1, (Index(up),))
+            dims = checked.shapes[name]
+            tree = Group(Product(factors, (False, False)))
+            yield Quantity(tree, (*own[:n], *own[n + 1 :]), (*dims[:n], *dims[n + 1 :]))
+
+
 def deltas(checked: Checked) -> Iterator[Quantity]:
     """Kronecker's delta of every size."""
     for d in dict.fromkeys(d for name in checked.shapes for d in checked.shapes[name]):

@@ -25,7 +25,7 @@ from .drafts import Draft
 from .edits import BRINGING, LAST, SLIPS, Edit, Setting, Slip
 from .glance import Array, Glance, Letters, Wanted
 from .judge import Form, Judge
-from .quantities import Quantity, Sizes, derivatives, head, letters_of, places, quantities
+from .quantities import Quantity, Sizes, derivatives, head, letters_of, places, quantities, row_sums
 
 JUDGED = 6  # edits that have the wanted value at a few points, and fail when they are judged
 LOOKED = 2000  # edits of one claim
@@ -86,9 +86,9 @@ def holds(judge: Judge, c: Candidate) -> bool:
     return own.compare(first, own.lowered(right, claim.forms[1], first)).holds is True
 
 
-def legal(judge: Judge, tree: Expr) -> Form | None:
+def legal(judge: Judge, tree: Expr, before: Form | None = None) -> Form | None:
     try:
-        return judge.form(tree)
+        return judge.form(tree, before)
     except EinstanError:
         return None
 
@@ -113,7 +113,8 @@ class Search:
         """Claims whose sides are equal at a few points."""
         if max(len(Draft.of(side).pieces) for side in (self.left, self.right)) > LONG:
             return
-        wanted, meant = self.wanted(self.left), self.wanted(self.right)
+        right = legal(self.judge, self.right)
+        wanted, meant = self.wanted(self.left, right if self.is_bare else None), self.wanted(self.right)
         if wanted is not None:
             yield from self.of_right(SLIPS, wanted, ())
             yield from self.of_right(BRINGING, wanted, self.near)
@@ -125,9 +126,9 @@ class Search:
         if wanted is not None:
             yield from self.of_right(BRINGING, wanted, self.far)
 
-    def wanted(self, tree: Expr) -> Wanted | None:
+    def wanted(self, tree: Expr, before: Form | None = None) -> Wanted | None:
         """The value of a side that is a formula of the language."""
-        form = legal(self.judge, tree)
+        form = legal(self.judge, tree, before)
         found = None if form is None else values(self.judge, form)
         return None if form is None or found is None else Wanted(tuple(form.axes), found)
 
@@ -171,12 +172,14 @@ class Search:
 
     @cached_property
     def far(self) -> list[Quantity]:
-        """Derivatives of which the text does not speak."""
+        """Sums along one index, and derivatives of which the text does not speak."""
         known = {head(q.tree) for q in self.near}
         pieces = (*Draft.of(self.left).pieces, *Draft.of(self.right).pieces)
         tops = {e.numerator.name for e in pieces if isinstance(e, Derivative) and isinstance(e.numerator, Tensor)}
-        found = derivatives(self.judge.checked, self.judge.program.letters, tops)
-        return [q for q in self.others(found) if head(q.tree) not in known and self.is_around(q.tree)][:FAR]
+        hints = self.judge.program.letters
+        slopes = derivatives(self.judge.checked, hints, tops)
+        found = (q for q in slopes if head(q.tree) not in known and self.is_around(q.tree))
+        return [*self.others(row_sums(self.judge.checked, hints)), *self.others(islice(found, FAR))]
 
     def others(self, found: Iterable[Quantity]) -> list[Quantity]:
         """All but the left side itself, those first whose names stand beside the names of the claim."""
