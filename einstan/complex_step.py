@@ -151,12 +151,12 @@ def where(c: Array, a: Array, b: Array) -> Array:
 
 
 def extremum(best: Callable[..., Any]) -> Callable[[Array, int], Array]:
-    """The mean of the entries that are greatest, or least."""
+    """The greatest entry, or the least; its slope is the mean of those that share it."""
 
     def apply(z: Array, n: int) -> Array:
         axes = tuple(range(-n, 0))
         hit = z.real == best(z.real, axes, keepdims=True)
-        return np.asarray((z * hit).sum(axes) / hit.sum(axes))
+        return np.asarray(best(z.real, axes) + 1j * ((z.imag * hit).sum(axes) / hit.sum(axes)))
 
     return apply
 

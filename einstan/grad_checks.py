@@ -304,7 +304,7 @@ def beside(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def by_complex_steps(here: Point, near: Point, along: Mapping[str, Array]) -> list[Measured]:
     """Slopes are known as well as a point that rounding tells apart leaves them the same."""
     pairs = zip(here.slopes(along), near.slopes(along), strict=True)
-    return [Measured(a, 16 * np.abs(a - b), ~np.isfinite(a)) for a, b in pairs]
+    return [Measured(a, 16 * np.abs(a - b), ~np.isfinite(a - b)) for a, b in pairs]
 
 
 def by_differences(kernel: Kernel, arrays: Mapping[str, Array], along: Mapping[str, Array]) -> list[Measured]:

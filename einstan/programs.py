@@ -444,11 +444,12 @@ class Program:
         """The derivatives that kernels compute against numbers, for these arrays: a table of the worst entries.
 
         `of` are the names to differentiate (those that no other one needs), `wrt` the inputs to differentiate each of
-        them by, if it depends on them (all that are not booleans), `functions` what opaque functions are, as in `compile`: derivatives of Python's that
-        are given are checked with the rest. Reverse and forward, of first order and up to `order`; in float64. The
-        numbers are complex steps where all functions have them, else central differences; entries at a kink of those
-        are left out. `holds` of the result is False where a derivative differs; its rows have `error`, `entry` and
-        more. Raises EinstanErrors for names, shapes and dtypes, as kernels do, and where a value is not finite.
+        them by, if it depends on them (all that are not booleans), `functions` what opaque functions are, as in
+        `compile`: derivatives of Python's that are given are checked with the rest. Reverse and forward, of first order
+        and up to `order`; in float64. The numbers are complex steps where all functions have them, which take the
+        slopes of kinks as the notation does, else central differences; entries at a kink of those are left out. `holds`
+        of the result is False where a derivative differs; its rows have `error`, `entry` and more. Raises EinstanErrors
+        for names, shapes and dtypes, as kernels do, and where a value is not finite.
 
         >>> p = parse("L = tanh(X[B,K] w[K]) y[B]")
         >>> found = p.check_grads(X=[[1.0, 2.0], [0.5, -1.0]], w=[0.1, 0.2], y=[1.0, 2.0], wrt="w")

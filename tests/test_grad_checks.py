@@ -153,11 +153,12 @@ def test_ties_of_zeros(text: str, arrays: dict[str, Any]) -> None:
     assert es.parse(text).check_grads(arrays).holds
 
 
-@pytest.mark.parametrize("seed", [3, 38, 64, 102])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 38, 64, 102, 265])
 def test_random_programs(seed: int) -> None:
-    """To the first order, also on kinks."""
+    """Also on kinks."""
     case = Case(program(seed), seed)
-    assert case.read.check_grads(case.arrays, functions=case.bindings, of="L", order=1).holds
+    assert case.read.check_grads(case.arrays, functions=case.bindings, of="L").holds
 
 
 def test_kinks_of_differences_are_left_out() -> None:
