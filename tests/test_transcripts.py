@@ -292,7 +292,7 @@ def holds_for(seed: int) -> None:
     assert list(unequal(p, t, c.arrays, c.bindings)) == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2, 4))
 def test_lines_of_random_programs(seed: int) -> None:
     holds_for(seed)
 
@@ -306,7 +306,7 @@ def test_lines_of_fifty_random_programs(start: int) -> None:
 
 # ---------------------------------------------------------------- read back, and down to the gradient
 
-READ = [DENSE, *(row[1] for row in CASES[::4]), *(m.text for m in MODELS if m.name.startswith(("seed-C14", "seed-B1")))]
+READ = [DENSE, *(row[1] for row in CASES[::6]), *(m.text for m in MODELS if m.name.startswith(("seed-C14", "seed-B1")))]
 
 
 @pytest.mark.parametrize("text", READ)
