@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations, islice, pairwise
 
 from .dims import Dim
 from .errors import EinstanError, Span, caret
@@ -28,6 +28,7 @@ from .syntax.lexer import NO_LIMITS
 from .syntax.parser import parse_expression, parse_module
 from .syntax.roster import names_in
 
+MOST = 20  # remarks of one rule
 LETTERS = 3  # of several sizes that are told one by one
 LONGEST = 200  # nodes of an explicit sum; longer ones are left alone, so that work stays linear
 TIMES = re.compile(r"\*|\\cdot|\\times|·|×")
@@ -51,7 +52,8 @@ Found = Iterator[tuple[str, str, tuple[Span, ...]]]  # message, repair, places
 
 
 def lint(program: Program) -> tuple[Remark, ...]:
-    """The remarks on a program, in the order of its text; a program that is made of several is taken as it prints.
+    """The remarks on a program in the order of its text, of each rule the first 20; a program that is made of several
+    texts is taken as it prints.
 
     >>> from einstan import parse
     >>> print(*lint(parse("y[i] = a[i] / b[i] c[i]")))
@@ -65,7 +67,7 @@ def lint(program: Program) -> tuple[Remark, ...]:
     found = [
         Remark(rule, message, repair, source, tuple(sorted(set(spans) - {ast.NOWHERE})))
         for rule, find in RULES.items()
-        for message, repair, spans in find(text)
+        for message, repair, spans in islice(find(text), MOST)
     ]
     return tuple(sorted(found, key=lambda remark: remark.spans[:1]))
 
@@ -269,48 +271,52 @@ def open_capitals(text: Text) -> Found:
 def needless_sums(text: Text) -> Found:
     """`sum[i](u[i] v[i])` is `u[I] v[I]`."""
     for f in text.formulas:
-        if f.scope is None:
-            continue
+        nodes = list(ast.postorder(f.root))
+        sums = [e for e in reversed(nodes) if is_sum(e)] if f.scope else []
+        factors = {id(k) for e in nodes if isinstance(e, ast.Product | ast.Odot | ast.Power) for k in e.children}
+        written = f.indices.keys() if sums else ()
         inside: set[int] = set()
-        factors = {id(k) for e in f.nodes if isinstance(e, ast.Product | ast.Odot | ast.Power) for k in e.children}
-        for e in reversed(list(ast.postorder(f.root))):
-            if id(e) in inside or not is_sum(e):
-                continue
-            found = by_capitals(e, f, text.checked)
+        for e in sums:
+            found = None if id(e) in inside else by_capitals(e, f, written, text.checked)
             if found is not None:
                 inside.update(map(id, ast.postorder(e)))
-                written = show_expr(found)
-                yield (
-                    "The capitals sum by themselves here.",
-                    f"Write {f'({written})' if id(e) in factors else written}.",
-                    (e.span,),
-                )
+                told = show_expr(found)
+                repair = f"Write {f'({told})' if id(e) in factors else told}."
+                yield "The capitals sum by themselves here.", repair, (e.span,)
 
 
 def is_sum(e: ast.Expr) -> bool:
     return isinstance(e, ast.Call) and e.name == "sum"
 
 
-def by_capitals(e: ast.Expr, f: Formula, checked: Checked) -> ast.Expr | None:
-    """A nest of sums as its body with capitals, where that is the same node."""
+def by_capitals(e: ast.Expr, f: Formula, written: Collection[str], checked: Checked) -> ast.Expr | None:
+    """A nest of sums as its body with capitals that are not written yet, where that is the same node."""
+    if python.written_size(e) > LONGEST:
+        return None
     letters: dict[str, str] = {}
     body = e
     while is_sum(body):
         assert isinstance(body, ast.Call)
         letters |= {index.name: index.name[0].upper() + index.name[1:] for index in body.along or ()}
         body = ungrouped(body.args[0])
-    taken = set(letters.values()) & f.indices.keys()
     again = any(gone_of(k) & letters.keys() for k in ast.postorder(body))
-    if taken or again or python.written_size(e) > LONGEST:
+    if again or any(capital in written for capital in letters.values()):
         return None
-    found = with_indices(body, letters)
-    shapes = {name: tuple(d.replace(f.binding) for d in shape) for name, shape in checked.shapes.items()}
-    checked = replace(checked, shapes=shapes) if f.binding else checked
+    found, own = with_indices(body, letters), alone(checked, names_in(e), f.binding)
     try:
-        same = node_of(found, checked) is node_of(e, checked)
+        return found if node_of(found, own) is node_of(e, own) else None
     except EinstanError:
         return None
-    return found if same else None
+
+
+def alone(checked: Checked, names: Sequence[str], binding: Mapping[str, Dim]) -> Checked:
+    """What is known of these names, with the sizes that a claim makes one."""
+    return replace(
+        checked,
+        shapes={x: tuple(d.replace(binding) for d in checked.shapes[x]) for x in names if x in checked.shapes},
+        inputs={x: checked.inputs[x] for x in names if x in checked.inputs},
+        definitions={x: checked.definitions[x] for x in names if x in checked.definitions},
+    )
 
 
 def node_of(e: ast.Expr, checked: Checked) -> Node:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
 import einstan as es
 from einstan.cli import main
-from einstan.lint import LONGEST, RULES, lint
+from einstan.lint import LONGEST, MOST, RULES, lint
 
 from .models import MODELS, Model
 
@@ -155,6 +156,11 @@ def test_long_sums_are_left_alone() -> None:
     """The text of a sum is read again to see that capitals give the same."""
     factors = " ".join(["u[i]"] * LONGEST)
     assert lint(es.parse(f"y = sum[i]({factors})")) == ()
+
+
+def test_many_remarks_of_one_rule() -> None:
+    text = "y = " + " + ".join(f"sum[i](a{n}[i] a{n}[i]) / 2 c" for n in range(30))
+    assert Counter(r.rule for r in lint(es.parse(text))) == {"needless sum": MOST, "a / b c": MOST, "two sizes": 1}
 
 
 # ---------------------------------------------------------------- the command
