@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..dims import Env
-from ..ir import Labels, Node
+from ..ir import Add, Call, Labels, Node, toposort
 from .instances import seed_of, waves
 from .values import Array, Factor, Point, Unknown
 
 EPS = float(np.finfo(float).eps)
 FAR = 64.0  # bounds between what may be equal and what is different
-INFORMATIVE = 1e-6  # of a value of ordinary size: a wider bound says nothing
+INFORMATIVE = 1e-6  # of the largest term: a wider bound says nothing
 ULPS = 4.0  # of numpy's functions
 SOLVED = 16.0  # bounds of inputs that were found to satisfy facts, in units of rounding
 SIGNS = 4  # directions in which a matrix is moved by its bound
@@ -47,7 +47,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
-    "sigmoid": lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
+    "sigmoid": lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
     "softplus": lambda x: np.logaddexp(0, x),
     "erf": np.vectorize(math.erf, otypes=[float]),
     "relu": lambda x: np.maximum(x, 0),
@@ -243,6 +243,8 @@ class Rounded:
 
     def applied(self, name: str, args: Sequence[Array]) -> Array:
         found = self.moved(FUNCTIONS[name], args)
+        if name in JUMPS:  # what is equal to the last bit is equal: x == max(x)
+            found[1] = np.where(args[0][0] == (args[1][0] if len(args) > 1 else 0), 0, found[1])
         if name == "where":  # a condition that is not certain may be the other one
             found[1] += np.where(args[0][1] > 0, abs(args[1][0] - args[2][0]) + args[1][1] + args[2][1], 0)
         return found
@@ -291,7 +293,7 @@ Found = tuple[Env, tuple[int, ...], float, float]  # sizes, an entry, both value
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """`equal` is None where no point decides it; `error_bound` is the largest bound of a difference found 0,
-    in units of the value or of 1."""
+    in units of the largest term."""
 
     equal: bool | None
     trials: int = 0
@@ -300,54 +302,38 @@ class Sampled:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Two arrays at one point: how far apart they may be where they are equal, or where they differ."""
-
-    equal: bool
-    bound: float
-    entry: tuple[int, ...] | None
-    left: float = 0.0
-    right: float = 0.0
-    finite: bool = True
-
-
 def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int, legal: Callable[[Draw, Env], Draw]) -> Sampled:
-    """Two nodes at one random point for each of the sizes; points with values that are not finite are drawn again.
+    """Two nodes at random points for each of the sizes; points with values that are not finite are drawn again.
 
-    `legal` gives inputs next to a draw for which the facts of the program hold.
+    Where a side has pieces (max, relu, comparisons) one point may see one piece alone: many are looked at. `legal`
+    gives inputs next to a draw for which the facts of the program hold.
     """
-    bound = 0.0
+    found: list[Compared] = []
+    many = any(isinstance(n, Call) and n.prim.name in PIECEWISE for n in toposort([a, b]))
     for k, env in enumerate(envs):
-        found = at_sizes(a, b, env, (seed, k), legal)
-        if isinstance(found, str):
-            return Sampled(None, k, None, None, found)
-        if found.entry is not None:
-            return Sampled(False, k + 1, None, (env, found.entry, found.left, found.right))
-        bound = max(bound, found.bound)
-    return Sampled(True, len(envs), bound)
+        reason, before = "", len(found)
+        for attempt, style in enumerate(styles(k)):
+            here = at_point(a, b, env, Draw(seed_of(seed, k, attempt), style), seed, legal)
+            if isinstance(here, str):
+                reason = here
+            elif here.entry is not None:
+                return Sampled(False, len(found) + 1, None, (env, here.entry, here.left, here.right))
+            else:
+                found.append(here)
+            if len(found) > before and not many:
+                break
+        if len(found) == before:
+            return Sampled(None, len(found), None, None, reason)
+    if not any(c.scale for c in found):
+        return Sampled(None, len(found), None, None, VANISHING)
+    return Sampled(True, len(found), max(c.bound for c in found))
 
 
-def at_sizes(a: Node, b: Node, env: Env, trial: tuple[int, int], legal: Callable[[Draw, Env], Draw]) -> Compared | str:
-    """The first point that decides, or why none does."""
-    reason = ""
-    for attempt, style in enumerate(styles(trial[1])):
-        try:
-            draw = legal(Draw(seed_of(trial, attempt), style), env)
-            point = Point(Rounded(draw, trial[0]), env)
-            with np.errstate(all="ignore"):
-                found = compared(point.value(a), point.value(b))
-        except Unknown as error:
-            reason = error.message
-            continue
-        if found.equal or found.entry is not None:
-            return found
-        reason = ROUNDING if found.finite else NOT_FINITE
-    return reason
-
-
+JUMPS = frozenset("step sign < <= > >= ==".split())
+PIECEWISE = frozenset("relu step abs sign max min amax amin where < <= > >= ==".split())
 ROUNDING = "The difference of both sides is lost in rounding."
 NOT_FINITE = "No inputs were found at which both sides are finite."
+VANISHING = "Both sides are 0 wherever they were looked at."
 
 
 def styles(k: int) -> tuple[int | None, ...]:
@@ -355,7 +341,39 @@ def styles(k: int) -> tuple[int | None, ...]:
     return ((0, None, 3)[k % 3], 0, *[None] * 16, 1, 2, 4)
 
 
-def compared(x: Array, y: Array) -> Compared:
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two sides at one point: an entry at which they differ for certain; or none, where no difference is above the
+    bound, in units of the largest term of a side, `scale`."""
+
+    bound: float = 0.0
+    scale: float = 0.0
+    entry: tuple[int, ...] | None = None
+    left: float = 0.0
+    right: float = 0.0
+
+
+def at_point(a: Node, b: Node, env: Env, draw: Draw, seed: int, legal: Callable[[Draw, Env], Draw]) -> Compared | str:
+    """The sides compared, or why the point says nothing."""
+    try:
+        with np.errstate(all="ignore"):
+            point = Point(Rounded(legal(draw, env), seed), env)
+            x, y = point.value(a), point.value(b)
+            return compared(x, y, max(largest_term(a, point), largest_term(b, point)))
+    except Unknown as error:
+        return error.message
+
+
+def largest_term(node: Node, point: Point) -> float:
+    """The largest entry of a sum's terms, which may cancel; else of the node."""
+    factor = 1.0
+    while isinstance(node, Add) and len(node.operands) == 1:
+        factor, node = factor * abs(real(node.coefs[0].at(point.env))), node.operands[0]
+    terms = [(abs(real(c.at(point.env))), o) for c, o in node.terms] if isinstance(node, Add) else [(1.0, node)]
+    return max((factor * c * float(np.max(np.abs(point.value(o)[0]), initial=0)) for c, o in terms), default=0.0)
+
+
+def compared(x: Array, y: Array, scale: float) -> Compared | str:
     """Values with their bounds; an entry that differs for certain is the largest such."""
     off, bound = np.abs(x[0] - y[0]), x[1] + y[1]
     finite = np.isfinite(off) & np.isfinite(bound)
@@ -363,11 +381,9 @@ def compared(x: Array, y: Array) -> Compared:
     if differ.any():
         place = np.unravel_index(int(np.argmax(np.where(differ, off, -1))), off.shape)
         entry = tuple(map(int, place))
-        return Compared(False, 0.0, entry, float(x[0][entry]), float(y[0][entry]))
-    sure = (off <= bound) & (bound <= INFORMATIVE * (1 + np.abs(x[0])))
-    return Compared(
-        bool((finite & sure).all()),
-        float(np.max(bound / (1 + np.abs(x[0])), initial=0)),
-        None,
-        finite=bool(finite.all()),
-    )
+        return Compared(0.0, scale, entry, float(x[0][entry]), float(y[0][entry]))
+    if not finite.all():
+        return NOT_FINITE
+    if not np.all((off <= bound) & (bound <= INFORMATIVE * scale)):
+        return ROUNDING
+    return Compared(float(np.max(bound, initial=0)) / (scale or 1.0), scale)
