@@ -15,6 +15,7 @@ import einstan as es
 from einstan.ir import Node, toposort
 from einstan.show.text import show_expr
 from einstan.verify import modular
+from einstan.verify.degrees import Degrees
 from einstan.verify.judge import Form, Judge
 from einstan.verify.links import forms_of
 from einstan.verify.modular import PRIME, Modular
@@ -177,7 +178,7 @@ FRACTIONS = [
 def test_degrees(text: str) -> None:
     """Never below those of the reduced fraction."""
     ((_, node, _),) = sides(f"claim {text} = a b c")
-    degrees = modular.Degrees({})
+    degrees = Degrees({})
     for n in toposort([node]):
         degrees.add(n)
     symbols = sympy.symbols("a b c")
@@ -193,7 +194,7 @@ def test_denominators_that_terms_share_count_once() -> None:
     """The bound of a sum of a hundred fractions over one denominator is that of one of them."""
     many = " + ".join(f"{n} a^{n} / (a + b)" for n in range(1, 100))
     ((_, node, _),) = sides(f"claim {many} = 0")
-    degrees = modular.Degrees({})
+    degrees = Degrees({})
     for n in toposort([node]):
         degrees.add(n)
     assert degrees.denominator(node) <= 2

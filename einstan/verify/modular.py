@@ -9,16 +9,15 @@ but for expressions without such functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 
 import numpy as np
 
-from ..dims import Env
-from ..ir import Add, Call, Einsum, Labels, Node, toposort
-from ..prims.scalar import POW
+from ..ir import Labels, Node
+from .degrees import hiding, is_rational
 from .instances import Shape, codes, flattened, seed_of
 from .values import Array, Factor, Point, Unknown, aligned
 
@@ -30,7 +29,6 @@ MAX_POWER = 10_000
 LIKELY = 1e-9  # a proof is no proof above this probability of error
 ENOUGH = 1e-18  # below it no more points are looked at
 LEAST = 3  # sizes
-RATIONAL = frozenset(("concat", "part", "prod", "inv", "det", "solve", "tril", "opaque"))
 
 
 # ---------------------------------------------------------------- arithmetic of arrays
@@ -375,7 +373,7 @@ def exactly(a: Node, b: Node, points: Iterable[Point]) -> Proof:
             return Proof(differ=is_rational([a, b]), trials=trials + 1)
         if same:
             trials += 1
-            bound *= error_bound(a, b, point.env)
+            bound *= min(1.0, hiding(a, b, point.env) / PRIME)
         if trials >= LEAST and bound < ENOUGH:
             break
     return Proof(equal=trials > 0 and bound < LIKELY, trials=trials, error_bound=bound)
@@ -387,117 +385,3 @@ def equal_at(a: Node, b: Node, point: Point) -> bool | None:
         return bool(np.array_equal(point.value(a), point.value(b)))
     except Unknown:
         return None
-
-
-def is_rational(nodes: Sequence[Node]) -> bool:
-    """Whether a difference modulo the prime is a difference: no function but unknown ones."""
-    return all(not isinstance(n, Call) or n.prim.name in RATIONAL or is_whole(n) for n in toposort(nodes))
-
-
-def is_whole(n: Call) -> bool:
-    q = n.params[0] if n.prim.name == "pow" else None
-    return isinstance(q, Fraction) and q.denominator == 1
-
-
-# ---------------------------------------------------------------- degrees
-
-
-def error_bound(a: Node, b: Node, env: Env) -> float:
-    """The probability that different values are equal at a random point, or that different arguments of a function
-    are: degree / prime for each pair that could be."""
-    degrees, nodes = Degrees(env), toposort([a, b])
-    for node in nodes:
-        degrees.add(node)
-    called = [
-        n for n in nodes if isinstance(n, Call) and (n.prim.entrywise or n.prim.name not in RATIONAL - {"opaque"})
-    ]
-    arguments = sum(degrees.entries(o) for n in called for o in n.operands)
-    highest = max((degrees.total(o) for n in called for o in n.operands), default=0)
-    pairs = degrees.entries(a) * (degrees.total(a) + degrees.total(b)) + arguments**2 * 2 * highest
-    return min(1.0, pairs / PRIME)
-
-
-OF_FUNCTION = 4  # at most, of numerator and denominator: tan is sin / cos of the tangent of half the angle
-
-
-class Degrees:
-    """Upper bounds for the degrees of entries, which are rational in the inputs and in random values of functions.
-
-    The denominator of a node is a product of powers of atoms (`below`): sums have their common one, so that it does not
-    grow where terms share it. `excess` is the degree of the numerator over that of the denominator.
-    """
-
-    def __init__(self, env: Env) -> None:
-        self.env = env
-        self.excess: dict[Node, int] = {}
-        self.below: dict[Node, Mapping[Node, int]] = {}
-        self.weight: dict[Node, int] = {}  # of an atom: the degree of all its entries together
-
-    def entries(self, node: Node) -> int:
-        return prod(d.at(self.env) for d in node.shape)
-
-    def denominator(self, node: Node) -> int:
-        return sum(n * self.weight[atom] for atom, n in self.below[node].items())
-
-    def total(self, node: Node) -> int:
-        return self.excess[node] + 2 * self.denominator(node)
-
-    def add(self, node: Node) -> None:
-        self.excess[node], self.below[node] = self.of(node)
-
-    def of(self, node: Node) -> tuple[int, Mapping[Node, int]]:
-        excess = [self.excess[o] for o in node.operands]
-        below = [self.below[o] for o in node.operands]
-        match node:
-            case Einsum():
-                return sum(excess), powers_added(below)
-            case Call() if node.prim is POW and is_whole(node):
-                return self.of_power(node)
-            case Call() if node.prim.name == "opaque":
-                return 1, {}
-            case Call() if node.prim.name not in SHAPING:
-                return self.of_function(node)
-            case Add() | Call():
-                return max(excess, default=0), powers_shared(below)
-            case _:
-                return 1, {}
-
-    def of_function(self, node: Call) -> tuple[int, Mapping[Node, int]]:
-        """Of its own value, and of the arguments that it holds: relu(x) is x step(x), a determinant a product."""
-        matrix = node.prim.name in MATRICES
-        n = max([1, *(self.entries(o) // max(1, self.entries(node)) for o in node.operands)])
-        n = node.operands[0].shape[-1].at(self.env) if matrix else n
-        degree = n * max(map(self.total, node.operands)) if matrix else OF_FUNCTION * n
-        self.weight[node] = degree * self.entries(node)
-        held = node.operands if matrix or node.prim.name in HOLDING else ()
-        below = powers_added([self.below[o] for o in held] * n)
-        return degree + n * sum(self.excess[o] for o in held), {**below, node: 1}
-
-    def of_power(self, node: Call) -> tuple[int, Mapping[Node, int]]:
-        (q,), (x,) = node.params, node.operands
-        assert isinstance(q, Fraction)
-        k = abs(q.numerator)
-        if q > 0:
-            return k * self.excess[x], powers_added([self.below[x]] * k)
-        self.weight[x] = self.entries(x) * (self.excess[x] + self.denominator(x))
-        return k * self.denominator(x), {x: k}
-
-
-HOLDING = frozenset("relu abs max min where amax amin prod log_softmax unit".split())
-SHAPING = ("concat", "part", "tril")
-
-
-def powers_added(factors: Iterable[Mapping[Node, int]]) -> Mapping[Node, int]:
-    found: dict[Node, int] = {}
-    for powers in factors:
-        for atom, n in powers.items():
-            found[atom] = found.get(atom, 0) + n
-    return found
-
-
-def powers_shared(terms: Iterable[Mapping[Node, int]]) -> Mapping[Node, int]:
-    found: dict[Node, int] = {}
-    for powers in terms:
-        for atom, n in powers.items():
-            found[atom] = max(found.get(atom, 0), n)
-    return found

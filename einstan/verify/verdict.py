@@ -34,8 +34,8 @@ class Verdict:
 
     `holds` is True, False, or None: undecided. `method` says how that was found: "normal form" (exact), "exact, modulo
     a prime" (wrong with a probability below `error_bound`), "sampling" (float64 at `trials` points; both sides differ
-    by rounding, below `error_bound` of a value), "indices" (a form with an index error). `suggestion` is the corrected
-    link in its own letters, itself checked; `reason` one sentence on what is wrong; `spans` are places in `source`.
+    by rounding, below `error_bound` of their largest term), "indices" (a form with an index error). `suggestion` is
+    the corrected link in its own letters, itself checked; `reason` says what is wrong; `spans` are places in `source`.
     """
 
     claim: str
