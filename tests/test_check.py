@@ -263,6 +263,11 @@ def test_sizes_and_trials() -> None:
     assert exact.method == "exact, modulo a prime" and (exact.error_bound or 1) < 1e-15
 
 
+def test_sizes_that_cannot_be_one() -> None:
+    (verdict,) = es.check("p[k] = [h[k], h[k]]_k; q[k] = [g[k], g[k], g[k]]_k; claim p[I] q[I] = 2 h[I] g[I]")
+    assert verdict.holds is False and verdict.method == "indices" and "must be equal" in verdict.reason
+
+
 ERRORS = [
     ("claim ∂L/∂w = 1", {}, es.EinstanNameError, "L"),
     ("claim x = ", {}, es.EinstanSyntaxError, "end of the text"),

@@ -351,8 +351,11 @@ class Program:
                     reader.one_size(name, before[name], side)
             self.codomains(reader.results)
             self.follow(reader.unknown)
+            for left, right in self.sizes.open[:1]:
+                raise self.undecided(left, right)
         except (EinstanIndexError, EinstanShapeError) as error:
             restore(self.sizes, saved)
+            self.sizes.open.clear()
             return error
         return reader, axes
 

@@ -7,6 +7,7 @@ points is judged, and what holds is the repair. A left side that is no formula o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -15,7 +16,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ..dims import Env
 from ..errors import EinstanError, Span
+from ..ir import Node, toposort
 from ..show.text import show_expr
 from ..syntax.ast import Derivative, Expr, Index, Tensor
 from ..syntax.check import check
@@ -26,6 +29,7 @@ from .edits import BRINGING, LAST, SLIPS, Edit, Setting, Slip
 from .glance import Array, Glance, Letters, Wanted
 from .judge import Form, Judge
 from .quantities import Quantity, Sizes, derivatives, head, letters_of, places, quantities, row_sums
+from .sizes import conditions
 
 JUDGED = 6  # edits that have the wanted value at a few points, and fail when they are judged
 LOOKED = 2000  # edits of one claim
@@ -238,12 +242,18 @@ def array(judge: Judge, tree: Expr, axes: Letters) -> Array | None:
 
 
 def values(judge: Judge, form: Form) -> Array | None:
-    """The values of a form at the judge's first points."""
-    try:
-        found = judge.values(form)
-    except EinstanError:
-        return None
-    return found[0][:POINTS] if found else None
+    """The values of a form at the judge's first sizes, if its parts lie within their axes there."""
+    for point in judge.points[:1]:
+        if fits(form.node, point.env):
+            with suppress(EinstanError):
+                return point.value(form.node)[:POINTS]
+    return None
+
+
+def fits(root: Node, env: Env) -> bool:
+    positive, natural = conditions(toposort([root]))
+    known = all(d.symbols <= env.keys() for d in positive | natural)
+    return known and all(d.at(env) > 0 for d in positive) and all(d.at(env) >= 0 for d in natural)
 
 
 def lengths(judge: Judge, letters: Sizes) -> dict[str, int]:
