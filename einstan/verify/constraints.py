@@ -15,7 +15,7 @@ from .sampling import Draw, Floats
 from .values import Array, Point, Unknown
 
 STEPS = 30
-SETTLED = 1e-13  # of a side that has no larger entry than 1
+SETTLED = 1e-13  # of a side that has no larger entry than 1, and of the next step: (a - b)^2 = 0 is no near a = b
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def satisfying(given: Sequence[Constraint], draw: Draw, env: Env, seed: int) -> 
         off = np.concatenate([point.value(c.off).ravel() for c in given])
         if not np.isfinite(off).all():
             break
-        if np.max(np.abs(off), initial=0) < SETTLED:
-            return replace(draw, fixed=here)
         step = np.linalg.lstsq(slopes(given, shapes, point), off, rcond=None)[0]
+        if max(np.max(np.abs(x), initial=0) for x in (off, step)) < SETTLED:
+            return replace(draw, fixed=here)
         for name, part in zip(here, np.split(step, np.cumsum([x.size for x in here.values()])[:-1]), strict=True):
             here[name] = here[name] - part.reshape(shapes[name])
     if given:

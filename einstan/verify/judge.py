@@ -26,6 +26,7 @@ from ..resize import resized
 from ..syntax import ast
 from ..syntax.check import CheckedForm, check_form
 from .constraints import Constraint, constraints, satisfying
+from .degrees import is_rational
 from .instances import seed_of
 from .laws import TO_COMPARE, simplified
 from .modular import Modular, exactly
@@ -149,16 +150,19 @@ class Judge:
             a, b = self.expanded(nodes)
         except EinstanError as error:
             return Outcome(None, "none", reason=error.message)
-        if a is b or is_zero(simplified([add([(1, a), (-1, b)], a.shape)])[0]):
+        (gap,) = simplified([add([(1, a), (-1, b)], a.shape)])
+        if a is b or is_zero(gap):
             return Outcome(True, "normal form")
-        return self.evaluated(a, b, tuple(axes))
+        return self.evaluated(a, b, gap, tuple(axes))
 
-    def evaluated(self, a: Node, b: Node, axes: Sequence[str]) -> Outcome:
+    def evaluated(self, a: Node, b: Node, gap: Node, axes: Sequence[str]) -> Outcome:
+        """`gap` is a - b in normal form: one in which no function is left decides exactly."""
         nodes = [*self.symbols, *toposort([a, b]), *(c.off for c in self.constraints)]
         envs = list(environments(nodes, self.fixed, self.trials, self.seed))
         if not envs:
             return Outcome(None, "none", reason="No sizes were found that fit.")
-        proof = exactly(a, b, (self.field_point(env, k) for k, env in enumerate(envs)))
+        sides = (gap, add([], gap.shape)) if is_rational([gap]) and not is_rational([a, b]) else (a, b)
+        proof = exactly(*sides, (self.field_point(env, k) for k, env in enumerate(envs)))
         if proof.equal:
             return Outcome(True, "exact, modulo a prime", proof.trials, proof.error_bound)
         found = sampled(a, b, envs, self.seed, self.legal)

@@ -16,14 +16,19 @@ import numpy as np
 
 from ..dims import Env
 from ..ir import Add, Call, Labels, Node, toposort
+from ..prims.scalar import POW
+from .degrees import is_whole
 from .instances import seed_of, waves
+from .magnitudes import magnitudes
 from .values import Array, Factor, Point, Unknown
 
 EPS = float(np.finfo(float).eps)
+TINY = float(np.finfo(float).tiny)  # below it numbers lose digits, and are 0 at last
 FAR = 64.0  # bounds between what may be equal and what is different
 INFORMATIVE = 1e-6  # of the largest term: a wider bound says nothing
 ULPS = 4.0  # of numpy's functions
 SOLVED = 16.0  # bounds of inputs that were found to satisfy facts, in units of rounding
+FAR_STYLES = (3, 3, 3, 3, 1, None, None)
 SIGNS = 4  # directions in which a matrix is moved by its bound
 
 
@@ -132,13 +137,15 @@ class Draw:
     seed: int
     style: int | None = None  # of all inputs, else of each its own
     fixed: Mapping[str, Array] = field(default_factory=dict)
+    magnitude: float = 1.0  # of all inputs, or of about half of them where each has a style of its own
 
     def __call__(self, name: str, shape: tuple[int, ...]) -> Array:
         if name in self.fixed:
             return self.fixed[name]
         rng = np.random.default_rng(seed_of(self.seed, name))
         style = int(rng.integers(len(STYLES))) if self.style is None else self.style
-        return STYLES[style](rng, shape)
+        found = STYLES[style](rng, shape)
+        return found if self.magnitude == 1 or (self.style is None and rng.integers(2)) else self.magnitude * found
 
 
 # ---------------------------------------------------------------- numbers
@@ -239,21 +246,23 @@ class Rounded:
         return np.concatenate([einsum(values, out), error + rounding * einsum(sizes, out)])
 
     def raised(self, x: Array, q: Fraction) -> Array:
-        return self.moved(lambda a: raised(a, q), [x])
+        return self.moved(lambda a: raised(a, q), [x], ULPS)
 
     def applied(self, name: str, args: Sequence[Array]) -> Array:
-        found = self.moved(FUNCTIONS[name], args)
+        found = self.moved(FUNCTIONS[name], args, 0 if name in PIECEWISE else ULPS)
         if name in JUMPS:  # what is equal to the last bit is equal: x == max(x)
             found[1] = np.where(args[0][0] == (args[1][0] if len(args) > 1 else 0), 0, found[1])
         if name == "where":  # a condition that is not certain may be the other one
             found[1] += np.where(args[0][1] > 0, abs(args[1][0] - args[2][0]) + args[1][1] + args[2][1], 0)
+        if name in PERIODIC:  # moved by a period they are as they were
+            found[1] += args[0][1] * (1 + found[0] ** 2)
         return found
 
-    def moved(self, f: Callable[..., Array], args: Sequence[Array]) -> Array:
+    def moved(self, f: Callable[..., Array], args: Sequence[Array], ulps: float) -> Array:
         """Each argument moved by its bound both ways; what that changes, and the rounding of the function itself."""
         values = [x[0] for x in args]
         value = f(*values)
-        error = ULPS * EPS * np.abs(value)
+        error = ulps * np.maximum(EPS * np.abs(value), np.where(np.abs(value) < TINY, TINY, 0))
         for n, x in enumerate(args):
             step = 2 * x[1] + np.where(x[1] > 0, np.spacing(np.abs(x[0])), 0)
             for sign in (1, -1):
@@ -309,7 +318,7 @@ def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int, legal: Callable[[D
     gives inputs next to a draw for which the facts of the program hold.
     """
     found: list[Compared] = []
-    many = any(isinstance(n, Call) and n.prim.name in PIECEWISE for n in toposort([a, b]))
+    many = any(has_pieces(n) for n in toposort([a, b]))
     for k, env in enumerate(envs):
         reason, before = "", len(found)
         for attempt, style in enumerate(styles(k)):
@@ -326,9 +335,26 @@ def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int, legal: Callable[[D
             return Sampled(None, len(found), None, None, reason)
     if not any(c.scale for c in found):
         return Sampled(None, len(found), None, None, VANISHING)
-    return Sampled(True, len(found), max(c.bound for c in found))
+    return far_away(a, b, envs[0], seed, legal) or Sampled(True, len(found), max(c.bound for c in found))
 
 
+def has_pieces(n: Node) -> bool:
+    """Whether a function may agree with another in one region alone: sqrt(x^2) with x."""
+    return isinstance(n, Call) and (n.prim.name in PIECEWISE | ROOTS or (n.prim is POW and not is_whole(n)))
+
+
+def far_away(a: Node, b: Node, env: Env, seed: int, legal: Callable[[Draw, Env], Draw]) -> Sampled | None:
+    """Where two sides differ at inputs so large, or so small, that the numbers in them matter."""
+    for m in magnitudes(toposort([a, b])):
+        for k, style in enumerate(FAR_STYLES):
+            here = at_point(a, b, env, Draw(seed_of(seed, m, k), style, magnitude=m), seed, legal)
+            if isinstance(here, Compared) and here.entry is not None:
+                return Sampled(False, k + 1, None, (env, here.entry, here.left, here.right))
+    return None
+
+
+PERIODIC = frozenset("sin cos tan".split())
+ROOTS = frozenset("norm unit asin acos atan".split())
 JUMPS = frozenset("step sign < <= > >= ==".split())
 PIECEWISE = frozenset("relu step abs sign max min amax amin where < <= > >= ==".split())
 ROUNDING = "The difference of both sides is lost in rounding."
