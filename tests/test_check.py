@@ -238,6 +238,7 @@ FACTS = [
     ("L = u[I] S[I,J] u[J]", "∂L/∂u[i] = 2 S[i,J] u[J]", F),
     ("fact S[i,j] = S[j,i]; L = u[I] S[I,J] u[J]", "∂L/∂u[i] = S[i,J] u[J]", F),
     ("fact u[I] u[I] = 1", "claim sqrt(u[I] u[I]) = 1", T),
+    ("fact A[i,j] = -A[j,i]", "claim x[I] A[I,J] x[J] = 0", T),
     ("fact (a - b)^2 = 0", "claim a = b", U),
     ("fact a = a + 1", "claim b = c", U),
 ]  # fmt: skip
@@ -261,6 +262,7 @@ def test_counterexamples_are_values() -> None:
 def test_the_seed_decides_all() -> None:
     text = f"{NET}\n∂L/∂W[k,j] = 2 X[B,k] Y[B,j]\nclaim exp(a + b) = exp(a) exp(b)"
     assert es.check(text, seed=3) == es.check(text, seed=3)
+    assert [v.holds for v in es.check(text, seed=-3)] == [F, T]
     first, second = (es.check(text, seed=seed)[0].counterexample for seed in (3, 4))
     assert first != second
 
@@ -269,6 +271,7 @@ def test_sizes_and_trials() -> None:
     """A claim of one size holds at that size; sizes that the program gives are kept."""
     claim = "claim x[K] 1[K] = 5 mean[k](x[k])"
     assert holds(claim) == [F] and holds(claim, sizes={"k": 5}) == [T] and holds(f"size k = 5\n{claim}") == [T]
+    assert holds("claim exp(x[k]) = y[k]", sizes={"k": 10**9}) == [U]
     (verdict,) = es.check("claim exp(a + b) = exp(a) exp(b)", trials=9)
     assert verdict.method == "sampling" and verdict.trials == 9 and 0 < (verdict.error_bound or 0) < 1e-10
     (exact,) = es.check("claim (a + b)^2 = a^2 + 2 a b + b^2")

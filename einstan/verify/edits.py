@@ -308,7 +308,8 @@ SLIPS: tuple[Slip, ...] = (
     extra,
     numbers,
     sums,
+    nothing,
 )
 """Those of what is written already; the smallest first."""
-LAST: tuple[Slip, ...] = (other_letters, nothing)
+LAST: tuple[Slip, ...] = (other_letters,)
 """More than one slip."""

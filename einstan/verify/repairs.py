@@ -20,7 +20,7 @@ from ..dims import Env
 from ..errors import EinstanError, Span
 from ..ir import Node, toposort
 from ..show.text import show_expr
-from ..syntax.ast import Derivative, Expr, Index, Tensor
+from ..syntax.ast import Derivative, Expr, Index, Tensor, postorder
 from ..syntax.check import check
 from ..syntax.parser import parse_module
 from ..syntax.roster import names_in
@@ -149,7 +149,7 @@ class Search:
         draft = Draft.of(tree)
         setting = Setting(self.letters, wanted.axes, self.judge.checked.shapes, bring, partial(self.line, wanted))
         found = takewhile(lambda _: self.looked < LOOKED, (e for slip in slips for e in slip(draft, setting)))
-        return (e for e in found if self.is_near(wanted, e.tree) and not self.is_a_side(e.tree))
+        return (e for e in found if self.is_near(wanted, e.tree) and not self.says_nothing(e.tree, tree))
 
     def line(self, wanted: Wanted, zero: Expr, one: Expr) -> Fraction | None:
         return wanted.line(self.glance.of(zero), self.glance.of(one))
@@ -158,9 +158,12 @@ class Search:
         self.looked += 1
         return wanted.is_near(self.glance.of(tree))
 
-    def is_a_side(self, tree: Expr) -> bool:
-        """Whether it is written as one of the sides is: then the claim would say nothing."""
-        return show_expr(tree) in (show_expr(self.left), show_expr(self.right))
+    def says_nothing(self, tree: Expr, edited: Expr) -> bool:
+        """Whether it is written as one of the sides is, or holds the other one, which the edited side did not."""
+        if show_expr(tree) in (show_expr(self.left), show_expr(self.right)):
+            return True
+        other = self.left if edited is self.right else self.right
+        return bool(names_in(other)) and stands_in(tree, other) and not stands_in(edited, other)
 
     # -- what may be written
 
@@ -226,9 +229,14 @@ class Search:
     def names_like(self, below: Tensor, rank: int) -> Iterator[str]:
         """Names of the same shape, of a derivative without indices those with as many axes as there are; those first
         that stand in one definition with the name."""
-        shapes = self.judge.checked.shapes
+        shapes, known = self.judge.checked.shapes, names_in(self.left)
         fit = [x for x in shapes if (len(shapes[x]) <= rank if self.is_bare else shapes[x] == shapes[below.name])]
-        return iter(sorted((x for x in fit if x != below.name), key=lambda x: x not in self.around))
+        return iter(sorted((x for x in fit if x not in known), key=lambda x: x not in self.around))
+
+
+def stands_in(root: Expr, e: Expr) -> bool:
+    text = show_expr(e)
+    return any(show_expr(x) == text for x in postorder(root))
 
 
 def array(judge: Judge, tree: Expr, axes: Letters) -> Array | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..dims import Env
-from ..ir import Add, Call, Labels, Node, toposort
+from ..ir import Add, Call, Einsum, Labels, Node, toposort
 from ..prims.scalar import POW
 from .degrees import is_whole
 from .instances import seed_of, waves
@@ -278,7 +278,7 @@ class Rounded:
             return np.tril(args[0])
         value = of_matrix(name, [x[0] for x in args])
         n = args[0].shape[-1]
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(abs(self.seed))
         error = 8 * n * EPS * np.abs(value)
         for _ in range(SIGNS):
             off = [(x[1] + n * EPS * np.abs(x[0])) * rng.choice([-1.0, 1.0], x[0].shape) for x in args]
@@ -396,7 +396,14 @@ def largest_term(node: Node, point: Point) -> float:
     while isinstance(node, Add) and len(node.operands) == 1:
         factor, node = factor * abs(real(node.coefs[0].at(point.env))), node.operands[0]
     terms = [(abs(real(c.at(point.env))), o) for c, o in node.terms] if isinstance(node, Add) else [(1.0, node)]
-    return max((factor * c * float(np.max(np.abs(point.value(o)[0]), initial=0)) for c, o in terms), default=0.0)
+    return max((factor * c * largest_product(o, point) for c, o in terms), default=0.0)
+
+
+def largest_product(node: Node, point: Point) -> float:
+    """The largest entry; of a product with no signs, so that nothing that it sums cancels."""
+    below = [np.abs(point.value(o)) for o in node.operands] if isinstance(node, Einsum) else []
+    value = point.product(node, below) if isinstance(node, Einsum) else point.value(node)
+    return float(np.max(np.abs(value[0]), initial=0))
 
 
 def compared(x: Array, y: Array, scale: float) -> Compared | str:

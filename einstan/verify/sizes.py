@@ -38,7 +38,7 @@ def environments(nodes: Sequence[Node], fixed: Env, count: int, seed: int) -> It
     """Sizes of all symbols below the nodes, each time others for each symbol; fewer where none fit."""
     symbols = sorted({s for node in nodes for d in dims_of(node) for s in d.symbols} - fixed.keys())
     positive, natural = conditions(nodes)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(abs(seed))
     most = max(len(symbols) + SPARE, count)
     for chosen in chain(primes(len(symbols), most, rng), rng.integers(1, LARGEST, (TRIES, len(symbols))).tolist()):
         if count == 0:

@@ -86,6 +86,7 @@ class Point:
     def rule(self, node: Node, below: list[Array]) -> Array:
         match node:
             case Input():
+                room(prod(self.shape(node)))
                 return self.numbers.given(node.name, self.shape(node))
             case Const():
                 return self.numbers.constant(node.name)
