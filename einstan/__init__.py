@@ -45,6 +45,7 @@ from .programs import Derived, Program, parse
 from .solving import newton, root
 from .structured import NotPositiveDefinite, Structured
 from .syntax.lexer import Limits
+from .verify import Verdict, check
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,8 @@ __all__ = [
     "NotPositiveDefinite",
     "Program",
     "Structured",
+    "Verdict",
+    "check",
     "concat",
     "contract",
     "contract_expression",

@@ -1,7 +1,7 @@
 """cli: the command line. Results on stdout; errors, with carets, on stderr.
 
-Exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is, 130 interrupted. With --json every command
-prints one object on stdout, also for an error: {"error", "message", "repair", "line", "column", "spans"}.
+Exit status: 0 fine, 1 the formula, the data or a claim is wrong, 2 the command is, 130 interrupted. With --json every
+command prints one object on stdout, also for an error: {"error", "message", "repair", "line", "column", "spans"}.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .dims import Dim
 from .errors import EinstanError
 from .files import numbers, read_data, read_text, write_arrays
 from .kernel import Kernel
+from .lint import Remark, lint
 from .orders.comparison import SECONDS, compare
 from .orders.methods import METHODS
 from .orders.table import OrderTable
@@ -36,6 +37,8 @@ from .show.einsum import einsum_module
 from .show.order_table import steps_text
 from .show.spelling import with_axes
 from .syntax.roster import names_in
+from .transcripts import Transcript
+from .verify import TRIALS, WORDS, Verdict, checked
 
 Arguments = argparse.Namespace
 Report = dict[str, Any]
@@ -51,8 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     arguments = read_arguments(argv)
+    status = 0
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments) or 0
         if sys.stdout is not None:  # `>&-`
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe (`| head`) has gone
@@ -62,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (EinstanError, OSError, MemoryError) as error:
         report_error(error, arguments.json)
         return 1
-    return 0
+    return status
 
 
 # ---------------------------------------------------------------- arguments
@@ -102,6 +106,8 @@ def check_arguments(arguments: Arguments, refuse: Callable[[str], NoReturn]) -> 
         for option in ("functions", "sizes"):
             if getattr(arguments, option, ""):
                 refuse(f"--{option} is for --to numpy")
+    if getattr(arguments, "lint", False) and arguments.to != "text":
+        refuse("--lint is for --to text")
     plot = getattr(arguments, "plot", None)
     if plot is not None and Path(plot).suffix != ".svg":
         refuse(f"the picture is written to .svg; not to {plot}")
@@ -142,6 +148,13 @@ def sizes(arguments: Arguments) -> dict[str, int]:
     if wrong := [word for word in found.values() if not word.isdecimal() or len(word) > 18]:
         raise EinstanError(f"{wrong[0]!r} is no size.", "Write --sizes b=5,k=3.")
     return {letter: int(word) for letter, word in found.items()}
+
+
+def whole(word: str) -> int:
+    """A number from 0 on."""
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number")
+    return int(word)
 
 
 def pairs(words: str, form: str) -> dict[str, str]:
@@ -220,6 +233,8 @@ def show(arguments: Arguments) -> None:
         "equal_sizes": equal_sizes(program),
         "convexity": [convexity_report(c) for c in certificates(program)],
     }
+    if arguments.lint:
+        report["remarks"] = [remark_report(remark) for remark in lint(program)]
     if arguments.json:
         more = {} if arguments.to == "text" else {"to": arguments.to, "lines": spelled(program, arguments).splitlines()}
         print_json(report | more)
@@ -233,6 +248,10 @@ def show(arguments: Arguments) -> None:
         print(listed("sizes", [" = ".join(sizes)]))
     for certificate in report["convexity"]:
         print(listed("convexity", [certificate["text"]]))
+    for remark in report.get("remarks", []):
+        print(f"\nnote: {remark['text']}")
+    if report.get("remarks") == []:
+        print(listed("remarks", ["none"]))
 
 
 def certificates(program: Program) -> list[Certificate]:
@@ -248,6 +267,11 @@ def certificates(program: Program) -> list[Certificate]:
 
 def convexity_report(c: Certificate) -> Report:
     return {"of": c.of, "wrt": c.wrt, "convex": c.convex, "concave": c.concave, "text": str(c)}
+
+
+def remark_report(r: Remark) -> Report:
+    spans = [place(r.source, *span) for span in r.spans]
+    return {"rule": r.rule, "message": r.message, "repair": r.repair, "spans": spans, "text": str(r)}
 
 
 def equal_sizes(program: Program) -> list[list[str]]:
@@ -295,6 +319,25 @@ def derivative(verb: Callable[[Program, str, list[str]], Derived]) -> Callable[[
             print(text.rstrip("\n"))
 
     return command
+
+
+def explain(arguments: Arguments) -> None:
+    """A derivation step by step: what `grad` prints, with the lines that lead there and their rules."""
+    of, wrt = arguments.of.strip(), names(arguments.wrt)
+    transcript = read_program(arguments).explain(of, wrt=wrt, depth=arguments.depth)
+    text = EXPLAINED_TO[arguments.to](transcript)
+    if arguments.json:
+        more = {} if arguments.to == "text" else {"lines": text.splitlines()}
+        print_json({"of": of, "wrt": wrt, "to": arguments.to} | transcript.json() | more)
+    else:
+        print(text)
+
+
+EXPLAINED_TO: dict[str, Callable[[Transcript], str]] = {
+    "text": str,
+    "latex": Transcript.latex,
+    "html": Transcript.html,
+}
 
 
 def source(derived: Derived, arguments: Arguments) -> str:
@@ -381,6 +424,30 @@ def run(arguments: Arguments) -> None:
             print(f"{name} =\n{text}" if np.ndim(value) else f"{name} = {value}")
 
 
+def check(arguments: Arguments) -> int:
+    """A verdict for each `=` of the claims, then what may be misread; 1 where a claim fails."""
+    program = read_program(arguments)
+    verdicts = checked(program, sizes(arguments), arguments.trials, arguments.seed)
+    remarks = lint(program)
+    counts = {word: sum(v.holds is holds for v in verdicts) for holds, word in WORDS.items()}
+    if arguments.json:
+        report = {"verdicts": list(map(verdict_report, verdicts)), "remarks": list(map(remark_report, remarks))}
+        print_json({**report, **counts})
+    else:
+        for item in (*verdicts, *(f"\nnote: {remark}" for remark in remarks)):
+            print(item)
+        said = ", ".join(f"{word} {n}" for word, n in counts.items() if n)
+        print(f"\n{said}" if verdicts else NO_CLAIMS)
+    return int(counts["fails"] > 0)
+
+
+def verdict_report(v: Verdict) -> Report:
+    return {**v.json(), "spans": [place(v.source, *span) for span in v.spans], "text": str(v)}
+
+
+NO_CLAIMS = "no claims: a claim is a line such as `∂L/∂W[k,j] = ...`, or begins with `claim`"
+
+
 def demo(arguments: Arguments) -> None:
     """The main job on built-in data."""
     if arguments.json:
@@ -399,7 +466,7 @@ examples:
   einstan run layer.ein --of L X=x.npy W=w.npy c=0.5 -o out.npz
   einstan path "ij,jk,kl->il" --sizes i=10,j=200,k=300,l=40
 
-exit status: 0 fine, 1 the formula or the data is wrong, 2 the command is
+exit status: 0 fine, 1 the formula, the data or a claim is wrong, 2 the command is
 """
 
 Options = tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
@@ -412,6 +479,7 @@ SOURCE: Options = (
 SHOW: Options = (
     (("--to",), {"choices": ("text", "latex", "einsum"), "default": "text", "help": "the form of the statements"}),
     (("--latex",), {"dest": "to", "action": "store_const", "const": "latex", "help": "the same as --to latex"}),
+    (("--lint",), {"action": "store_true", "help": "what is legal and may be misread, too"}),
 )
 BIND: Options = ((("--functions",), {"default": "", "metavar": "f=tanh", "help": "what unknown functions are"}),)
 DERIVE: Options = (
@@ -422,6 +490,16 @@ DERIVE: Options = (
         {"choices": tuple(DERIVED_TO), "default": "text", "help": "formulas, or source: einsum to read, numpy to run"},
     ),
     (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes that --to numpy is made for"}),
+)
+EXPLAIN: Options = (
+    *DERIVE[:2],
+    (("--to",), {"choices": tuple(EXPLAINED_TO), "default": "text", "help": "the form of the lines"}),
+    (("--latex",), {"dest": "to", "action": "store_const", "const": "latex", "help": "the same as --to latex"}),
+    (("--html",), {"dest": "to", "action": "store_const", "const": "html", "help": "the same as --to html"}),
+    (
+        ("--depth",),
+        {"type": whole, "metavar": "1", "help": "fold what is more chains than this away from those of --wrt"},
+    ),
 )
 ORDERED: Options = (
     (("file",), {"nargs": "?", "metavar": "FILE", "help": 'statements (- for standard input), or just "ij,jk->ik"'}),
@@ -447,6 +525,14 @@ PATH: Options = (
     (("--steps",), {"action": "store_true", "help": "the steps of the best order as formulas, too"}),
     (("--plot",), {"metavar": "out.svg", "help": "draw flops and times there"}),
 )
+CHECK: Options = (
+    (("--sizes",), {"default": "", "metavar": "b=5,k=3", "help": "sizes to look at, by letter; else primes"}),
+    (
+        ("--trials",),
+        {"type": int, "default": TRIALS, "metavar": "5", "help": "points at which both sides are compared"},
+    ),
+    (("--seed",), {"type": int, "default": 0, "metavar": "0", "help": "of the random points"}),
+)
 RUN: Options = (
     (("--of",), {"required": True, "metavar": "L,Z", "help": "the names to compute"}),
     (
@@ -456,7 +542,7 @@ RUN: Options = (
     (("-o", "--output"), {"metavar": "out.npz", "help": "write the results there (.npz; one of them to .npy)"}),
 )
 
-COMMANDS: dict[str, tuple[Callable[[Arguments], None], str, Options]] = {
+COMMANDS: dict[str, tuple[Callable[[Arguments], int | None], str, Options]] = {
     "show": (show, "what was understood: statements, inputs, sizes", SOURCE + SHOW),
     "grad": (derivative(lambda p, of, wrt: p.grad(of, wrt=wrt)), "the gradient of a scalar", SOURCE + DERIVE + BIND),
     "jacobian": (
@@ -465,8 +551,10 @@ COMMANDS: dict[str, tuple[Callable[[Arguments], None], str, Options]] = {
         SOURCE + DERIVE + BIND,
     ),
     "hessian": (derivative(lambda p, of, wrt: p.hessian(of, wrt=wrt)), "the second derivative", SOURCE + DERIVE + BIND),
+    "explain": (explain, "the derivation, step by step", SOURCE + EXPLAIN),
     "run": (run, "values of names on arrays", SOURCE + RUN + BIND),
     "path": (path, 'contraction orders and their costs, of FILE or of "ij,jk->ik"', ORDERED + PATH + BIND),
+    "check": (check, "every claim: holds, or where and why not", SOURCE + CHECK),
     "demo": (demo, "the main job on built-in data", ()),
 }
 

@@ -70,7 +70,7 @@ class MissingBackendError(EinstanError, ImportError):
 def caret(source: str, spans: tuple[Span, ...], window: int = 100) -> str:
     """The lines of `source` that hold `spans`, each with carets below; long lines are windowed."""
     drawn = []
-    for number in sorted({source.count("\n", 0, span.start) for span in spans})[:4]:
+    for number in sorted({source.count("\n", 0, span.start) for span in spans if span.start <= len(source)})[:4]:
         start = nth_line_start(source, number)
         end = source.find("\n", start)
         end = len(source) if end < 0 else end

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # an expression is given its program, and asks it
     from .kernel import Kernel
     from .programs import Derived, Program
     from .show.svg import Picture
+    from .transcripts import Transcript
 
 
 class Letter:
@@ -310,6 +311,10 @@ class Expr:
     def hvp(self, wrt: str | Sequence[str], vector: str | Mapping[str, str]) -> Derived:
         """The Hessian of a scalar times a vector, without the Hessian; the vector becomes an input."""
         return self.program.hvp(self.name, wrt, vector)
+
+    def explain(self, wrt: str | Sequence[str], depth: int | None = None) -> Transcript:
+        """How its derivative is derived, step by step, as `Program.explain` has it."""
+        return self.program.explain(self.name, wrt, depth)
 
     def compile(self, **options: Any) -> Kernel:
         """A kernel that computes it; the options are those of `Program.compile`."""

@@ -33,8 +33,10 @@ from .syntax.parser import parse_expression, parse_module
 from .syntax.roster import names_in
 
 if TYPE_CHECKING:
+    from .grad_checks import GradChecks
     from .show.svg import Picture
     from .solvers.minimise import Arguments
+    from .transcripts import Transcript
 
 
 def parse(
@@ -303,6 +305,30 @@ class Program:
         tree = self.branches(wrt, lambda name: Term(of, (name,), tangents=pairs))
         return self.derived(of, wrt, tree, {v: name for name, v in pairs})
 
+    def explain(self, of: str, wrt: str | Sequence[str], depth: int | None = None) -> Transcript:
+        """How ∂of/∂name is derived, step by step: chains of lines, each equal to the one before by the rule beside it.
+
+        The chains go from `of` back to the names of `wrt`; the last line of each is the formula that `grad` (of a
+        tensor, `jacobian`) prints. With `depth` the chains are shown that are at most so many chains away from those
+        of `wrt`; what all of them share, further up, is folded to one line each. The text is read after the program's
+        own text, as claims; `latex()` is an `align` environment, `steps` are the lines with their rules.
+
+        >>> p = parse("z[i] = A[i,K] x[K]; L = z[I] g[I]")
+        >>> print(p.explain("L", wrt="x", depth=0))
+        ∂L/∂z[i]
+          = g[i]  # folded
+        <BLANKLINE>
+        ∂L/∂x[k]
+          = ∂L/∂z[I] ∂z[I]/∂x[k]         # chain rule through z
+          = ∂L/∂z[I] A[I,B] ∂x[B]/∂x[k]  # z is linear in x
+          = ∂L/∂z[I] A[I,B] delta[B,k]   # a derivative of x by itself
+          = ∂L/∂z[I] A[I,k]              # delta removes B
+          = A[I,k] ∂L/∂z[I]              # normal form
+        """
+        from .transcripts import explained
+
+        return explained(self, self.jacobian(of, wrt), of, depth)
+
     def convexity(self, of: str, wrt: str, most: int | None = None) -> Certificate | None:
         """The certificate that a scalar is convex, concave, or affine in a name, whatever the data, unless an axis is
         empty; None where its Hessian's formula does not show it, which says nothing: kinks (relu, abs, max) are never
@@ -404,6 +430,36 @@ class Program:
 
         self.require_scalar(of, "scipy", "es.root")
         return arguments(self, of, wrt, data, functions)
+
+    def check_grads(
+        self,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        of: str | Sequence[str] | None = None,
+        wrt: str | Sequence[str] | None = None,
+        functions: Mapping[str, Any] | None = None,
+        order: int = 2,
+        **arrays: Any,
+    ) -> GradChecks:
+        """The derivatives that kernels compute against numbers, for these arrays: a table of the worst entries.
+
+        `of` are the names to differentiate (those that no other one needs), `wrt` the inputs to differentiate each of
+        them by, if it depends on them (all that are not booleans), `functions` what opaque functions are, as in
+        `compile`: derivatives of Python's that are given are checked with the rest. Reverse and forward, of first order
+        and up to `order`; in float64. The numbers are complex steps where all functions have them, which take the
+        slopes of kinks as the notation does, else central differences; entries at a kink of those are left out. `holds`
+        of the result is False where a derivative differs; its rows have `error`, `entry` and more. Raises EinstanErrors
+        for names, shapes and dtypes, as kernels do, and where a value is not finite.
+
+        >>> p = parse("L = tanh(X[B,K] w[K]) y[B]")
+        >>> found = p.check_grads(X=[[1.0, 2.0], [0.5, -1.0]], w=[0.1, 0.2], y=[1.0, 2.0], wrt="w")
+        >>> found.holds, max(row.error for row in found) < 1e-14
+        (True, True)
+        """
+        from .grad_checks import check_grads
+
+        return check_grads(self, {**(data or {}), **arrays}, of, wrt, functions, order)
 
     def kernel(self, tree: Tree, extra: Mapping[str, str], options: Options) -> Kernel:
         """A kernel for a tree of terms; `extra` are inputs that the terms add, each shaped like a name."""

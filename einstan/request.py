@@ -151,12 +151,20 @@ class Graph:
     def nodes(self, associate: Stage) -> list[Node]:
         """A node for every term, over inputs alone; `associate` orders the products of three and more."""
         derived: dict[Node, Node] = {}
-        for leaf, top in self.numerators.items():
-            wanted = [Term("", self.program.derivatives[leaf][1])]
-            (derived[leaf],), _ = self.derivatives(wanted, {"": top}, derived, associate)
+        for top, leaves in self.leaves_by_numerator().items():
+            wanted = [Term("", self.program.derivatives[leaf][1]) for leaf in leaves]
+            slopes, _ = self.derivatives(wanted, {"": top}, derived, associate)
+            derived.update(zip(leaves, slopes, strict=True))
         values = {t.of: self.values[self.program.leaves[t.of]] for t in self.wanted}
         found, kept = self.derivatives(self.wanted, values, derived, associate)
         return simplify_by(self.program.facts, self.laws.table, self.laws.simplify)(inline(found, kept))
+
+    def leaves_by_numerator(self) -> dict[Node, list[Node]]:
+        """The derivatives of one node together, so that one sweep finds them."""
+        found: dict[Node, list[Node]] = {}
+        for leaf, top in self.numerators.items():
+            found.setdefault(top, []).append(leaf)
+        return found
 
     def has_products(self) -> bool:
         """Whether any product has three factors or more, so that sizes decide the order."""

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import einstan as es
+from einstan.show.common import legible
 
 from .models import Model, every_model
 
@@ -186,3 +187,9 @@ UNKNOWN = [
 def test_unknown_names_are_refused(call, kind, word) -> None:
     with pytest.raises(kind, match=word):
         call(es.parse(DENSE))
+
+
+def test_a_product_may_be_all_that_two_products_have_in_common() -> None:
+    p = es.parse("P[i] = a[i] b[i] c[i] d[i]\nQ[j] = a[I] b[I] c[I] d[I] e[I,j]")
+    whole, longer = legible([p.bodies["P"], p.bodies["Q"]])
+    assert whole is p.bodies["P"] and whole in longer.operands

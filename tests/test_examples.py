@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ TRY = re.compile(r"^[#%] Try: +einstan (.+)$", re.MULTILINE)
 TRIED = [(example, shlex.split(command)) for example in EXAMPLES for command in TRY.findall(example.read_text("utf-8"))]
 LAYER = ROOT / "examples" / "layer.ein"
 FUNCTIONS = {"σ_m": "tanh"}
+WRONG = [("mathematics_of_neural_networks.ein", "check")]  # what is tried says that a claim fails
 
 
 def read(example: Path) -> es.Program:
@@ -52,7 +54,7 @@ def test_what_it_says_to_try_runs(
     example: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    assert main(words) == 0
+    assert main(words) == int((example.name, words[0]) in WRONG)
     printed = capsys.readouterr()
     assert printed.out and not printed.err
 
@@ -81,7 +83,7 @@ def gradient(p: es.Program, of: str, wrt: str) -> Value:
 
 
 def bound(p: es.Program) -> dict[str, str]:
-    return {name: FUNCTIONS[name] for name in p.checked.functions}
+    return {name: FUNCTIONS[name] for name in p.checked.functions if name in FUNCTIONS}
 
 
 # the verb of a command -> what its result is the derivative of
@@ -113,7 +115,7 @@ def arrays(p: es.Program) -> Arrays:
     rng = np.random.default_rng(0)
     shapes = {name: p.checked.shapes[name] for name in p.inputs}
     symbols = sorted({s for dims in shapes.values() for d in dims for s in d.symbols})
-    env = dict(zip(symbols, SIZES, strict=False))
+    env = dict(zip(symbols, cycle(SIZES), strict=False))
     data = {name: 0.5 * rng.standard_normal([d.at(env) for d in dims]) for name, dims in shapes.items()}
     if p.checked.facts:
         data["T"] = one_hot(rng, *data["T"].shape)

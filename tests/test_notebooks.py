@@ -22,7 +22,7 @@ by_name = pytest.mark.parametrize("source", pairs.SOURCES, ids=lambda source: so
 
 
 def test_all_are_there() -> None:
-    assert [s.stem.partition("_")[0] for s in pairs.SOURCES] == list("1234567")
+    assert [s.stem.partition("_")[0] for s in pairs.SOURCES] == list("12345678")
     assert sorted(map(pairs.path, pairs.SOURCES)) == sorted(pairs.FOLDER.glob("*.ipynb"))
 
 

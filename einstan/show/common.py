@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ def agreeing(mine: Sequence[tuple[Node, Labels]], theirs: Sequence[tuple[Node, L
         node, own = mine[f]
         for g in sorted(left):
             other, labels = theirs[g]
-            if other is node and all(one(x, y, there, back) for x, y in zip(own, labels, strict=True)):
+            if other is node and alike(own, labels) and all(map(partial(one, there, back), own, labels)):
                 there |= dict(zip(own, labels, strict=True))
                 back |= dict(zip(labels, own, strict=True))
                 left.remove(g)
@@ -148,7 +149,12 @@ def agreeing(mine: Sequence[tuple[Node, Labels]], theirs: Sequence[tuple[Node, L
                 break
 
 
-def one(x: Hashable, y: Hashable, there: Mapping[Hashable, Hashable], back: Mapping[Hashable, Hashable]) -> bool:
+def alike(own: Labels, labels: Labels) -> bool:
+    """Whether both repeat a label in the same places."""
+    return len(set(own)) == len(set(labels)) == len(set(zip(own, labels, strict=True)))
+
+
+def one(there: Mapping[Hashable, Hashable], back: Mapping[Hashable, Hashable], x: Hashable, y: Hashable) -> bool:
     """Whether two labels may be one: the same axis, or two summed ones that are no others yet."""
     if isinstance(x, int) or isinstance(y, int):
         return x == y

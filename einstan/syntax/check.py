@@ -32,6 +32,7 @@ __all__ = [
     "Side",
     "check",
     "check_expression",
+    "check_form",
     "size_mismatch",
 ]
 
@@ -55,6 +56,27 @@ def check_expression(expr: Expr, context: Checked, source: str = "") -> tuple[Sc
     program.codomains(reader.results)
     program.follow(reader.unknown)
     return reader.scope(program.resolve), {name: program.resolve(side.dim) for name, side in axes.items()}
+
+
+def check_form(
+    form: Expr, before: Mapping[str, Dim], context: Checked, source: str = ""
+) -> tuple[CheckedForm, dict[str, Dim]]:
+    """A form of a claim in a program's context, after one with the free indices `before`, which a derivative without
+    indices takes; and what it makes of the context's sizes.
+
+    Raises the EinstanIndexError or EinstanShapeError that a claim would keep.
+    """
+    program = Program(Module((), source), context, ())
+    program.roster.read(form)
+    program.roster.settle(allow_inputs=False)
+    first = {name: Side(d, "the form before", Span(0, 0)) for name, d in before.items()}
+    bare = isinstance(form, Derivative) and is_bare(form, program.known.shapes)
+    others: list[tuple[Reader, Axes] | EinstanError] = [(Reader(program.known), first)]
+    result = program.bare_head(cast(Derivative, form), others) if bare else program.form(form, first)
+    found = program.finished(result)
+    if found.error is not None:
+        raise found.error
+    return found, {s: program.resolve(Dim.symbol(s)) for s in dict(own_entries(program.sizes))}
 
 
 class Program:
@@ -329,8 +351,11 @@ class Program:
                     reader.one_size(name, before[name], side)
             self.codomains(reader.results)
             self.follow(reader.unknown)
+            for left, right in self.sizes.open[:1]:
+                raise self.undecided(left, right)
         except (EinstanIndexError, EinstanShapeError) as error:
             restore(self.sizes, saved)
+            self.sizes.open.clear()
             return error
         return reader, axes
 

@@ -257,8 +257,12 @@ def of_along(r: Reader, e: Call) -> Axes:
             EinstanSyntaxError, f"{e.name}[k] has one argument and no prime.", f"Write {e.name}[k](x[k]).", e.span
         )
     axes = r.united(e)
+    first: dict[str, Index] = {}
     for index in along:
         check_shown(r, e, index, axes)
+        if first.setdefault(index.name, index) is not index:
+            message = f"{e.name} is taken along {index.name} twice."
+            raise r.error(EinstanIndexError, message, "Write each index once.", first[index.name].span, index.span)
     return {name: side for name, side in axes.items() if name not in e.gone} if e.gone else axes
 
 

@@ -30,7 +30,10 @@ DRESS = "|".join(sorted(words.STYLES | words.ACCENTS, key=len, reverse=True))
 DRESSED = rf"(?:log\\_softmax|\\?{LETTER}{NAME})"
 for _ in range(2):  # a name may wear two: \hat{\mathbf{x}}
     DRESSED = rf"(?:\\(?:{DRESS})\*?(?![a-zA-Z])\s*(?:\{{\s*{DRESSED}\s*\}}|\\[a-zA-Z]+|{LETTER})|{DRESSED})"
-ROW_SPACE = r"\\[,;:\ ]|\\(?:" + "|".join(words.SPACES) + r")(?![a-zA-Z])|\\(?:label|tag\*?)\s*\{[^{}\n]*\}"
+BRACED = r"\{[^{}\n]*+\}"
+for _ in range(4):  # \tag{as $\frac{a}{b_{i}^{2}}$}
+    BRACED = rf"\{{(?:[^{{}}\n]|{BRACED})*+\}}"
+ROW_SPACE = r"\\[,;:\ ]|\\(?:" + "|".join(words.SPACES) + rf")(?![a-zA-Z])|\\(?:label|tag\*?)\s*{BRACED}"
 ENDED = rf"(?=(?:\s|~|{ROW_SPACE})*+(?:\\\\|\\end(?![a-zA-Z])|\\[\])]|\$|\Z))"  # a row, a formula or the text
 PATTERN = re.compile(
     rf"""

@@ -207,6 +207,7 @@ ERRORS = [
     ("y[i=0:2] = x[i]", EinstanIndexError, "plain", ["i=0:2"]),
     ("y = sum[k](x[i])", EinstanIndexError, "no index of what sum", ["k"]),
     ("y = sum[k](A[K] B[K])", EinstanIndexError, "no index", ["k"]),
+    ("y[i,j] = softmax[i,i](x[i,j])", EinstanIndexError, "along i twice", ["i", "i"]),
     ("y[i] = f[i](x[i])", EinstanIndexError, "new axis", ["i", "i"]),
     ("y[k] = [h[k], x]_k", EinstanIndexError, "joined along k", ["x", "k"]),
     ("y = |K| x", EinstanIndexError, "no tensor with one axis", ["|K|"]),

@@ -11,6 +11,7 @@ from einstan.syntax.parser import parse_module
 READ = [
     # environments: only \\ and the end of the environment end a statement
     (r"\begin{align} a &= b \label{eq:a} \\ c &= d \notag \\[2pt] e &= f \tag{3} \end{align}", "a = b\nc = d\ne = f"),
+    (r"\begin{align} a &= b \tag{as $\frac{a_{i}^{(m)}}{b}$} \\ c &= d \tag{3} \end{align}", "a = b\nc = d"),
     ("\\begin{align*}\na &= b\n c \\\\\nd &= e\n\\end{align*}", "a = b c\nd = e"),
     (r"\begin{equation}\begin{split} a &= b \\ &\quad + c \end{split}\end{equation} y = 2", "a = b + c\ny = 2"),
     (r"\begin{aligned} a &= b \\ &= c \end{aligned}", "a = b\nclaim a = c"),
