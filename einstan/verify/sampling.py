@@ -288,7 +288,7 @@ class Rounded:
     def opaque(
         self, name: str, lead: int, new: tuple[int, ...], slots: tuple[int, ...], args: Sequence[Array]
     ) -> Array:
-        return waves(self, self.exactly, name, lead, new, slots, args, self.seed)
+        return self.draw.magnitude * waves(self, self.exactly, name, lead, new, slots, args, self.seed)
 
 
 INFINITE = np.array([np.inf, np.inf])
@@ -333,9 +333,10 @@ def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int, legal: Callable[[D
                 break
         if len(found) == before:
             return Sampled(None, len(found), None, None, reason)
-    if not any(c.scale for c in found):
+    far = far_away(a, b, envs[0], seed, legal)
+    if far is None and not any(c.scale for c in found):
         return Sampled(None, len(found), None, None, VANISHING)
-    return far_away(a, b, envs[0], seed, legal) or Sampled(True, len(found), max(c.bound for c in found))
+    return far or Sampled(True, len(found), max(c.bound for c in found))
 
 
 def has_pieces(n: Node) -> bool:
