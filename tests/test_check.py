@@ -203,6 +203,7 @@ CASES: list[tuple[str, str, list[bool | None], str]] = [
     ("", "claim max(x^2, 1e-12) = x^2", [F], ""),
     ("", "claim max(x^2, 0) = x^2", [T], ""),
     ("", "claim step(x - 20) = 0", [F], ""),
+    ("", "claim min(y / x, softplus(z)) = min(min(y / x, 100), softplus(z))", [F], ""),
     ("", "claim max(f(x), -100) = f(x) = min(f(x), f(x))", [F, T], ""),
     ("", "claim cosh(1e-9 x) = 1", [F], ""),
     ("", "claim sin(x) + 1e-30 y = sin(x)", [F], ""),
