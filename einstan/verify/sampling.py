@@ -28,7 +28,7 @@ FAR = 64.0  # bounds between what may be equal and what is different
 INFORMATIVE = 1e-6  # of the largest term: a wider bound says nothing
 ULPS = 4.0  # of numpy's functions
 SOLVED = 16.0  # bounds of inputs that were found to satisfy facts, in units of rounding
-MIXED = 100  # points at which each input is large or small by itself
+MIXED = 60  # pairs of points at which each input is large or small by itself
 SIGNS = 4  # directions in which a matrix is moved by its bound
 
 
@@ -346,9 +346,10 @@ def has_pieces(n: Node) -> bool:
 
 def far_away(a: Node, b: Node, env: Env, seed: int, legal: Callable[[Draw, Env], Draw]) -> Sampled | None:
     """Where two sides differ at inputs so large, or so small, that the numbers in them matter."""
-    found = magnitudes(toposort([a, b]))
+    nodes = toposort([a, b])
+    found, mixed = magnitudes(nodes), MIXED if any(has_pieces(n) for n in nodes) else 0
     alike = [(style, own) for m in found for style, own in ((3, (m,)), (1, (m,)), (None, (1.0, m))) for _ in range(3)]
-    for k, (style, own) in enumerate([*alike, *[(3, (1.0, *found)), (None, (1.0, *found))] * (MIXED if found else 0)]):
+    for k, (style, own) in enumerate([*alike, *[(3, (1.0, *found)), (None, (1.0, *found))] * (mixed if found else 0)]):
         here = at_point(a, b, env, Draw(seed_of(seed, "far", k), style, magnitudes=own), seed, legal)
         if isinstance(here, Compared) and here.entry is not None:
             return Sampled(False, k + 1, None, (env, here.entry, here.left, here.right))
