@@ -59,6 +59,7 @@ REPAIRS = [
     (NET, "∂L/∂V[b,j] = ∂L/∂S[b,K]", "∂L/∂V[b,j] = ∂L/∂S[b,K] ∂S[b,K]/∂V[b,j]", "The factor ∂S[b,K]/∂V[b,j]"),
     ("P[i,j] = softmax[j](S[i,j])", "claim P[I,j] 1[I] = 1[j]", None, None),
     ("y = abs(x)", "∂y/∂x = 1", None, None),
+    ("", "claim A[i,K] B[K,j] = 7 A[i,K] B[K,j]", None, None),
     (
         "l = logdet[i,j](A[i,j]); B[i,j] = inv[i,j](A[i,j])",
         "∂l/∂B[i,j] = -A[j,i]",

@@ -184,7 +184,9 @@ def numbers(d: Draft, s: Setting) -> Iterator[Edit]:
                 if not is_left_out(q, d.parent(e)):
                     yield Edit(d.put(e, Number(q)), f"{show_expr(e)} should be {show_expr(Number(q))}.", e.span)
     for e in d.terms():
-        if (t := s.line(d.root, d.put(e, multiple(e, Number(TWO))))) not in (None, -2, -1):
+        has_number = isinstance(e, Product) and any(isinstance(x, Number) for x in e.factors)
+        t = None if has_number else s.line(d.root, d.put(e, multiple(e, Number(TWO))))
+        if t not in (None, -2, -1):
             factor = Number(t + 1)
             yield Edit(d.put(e, multiple(e, factor)), f"The factor {show_expr(factor)} is missing.", e.span)
 

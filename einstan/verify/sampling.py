@@ -28,7 +28,7 @@ FAR = 64.0  # bounds between what may be equal and what is different
 INFORMATIVE = 1e-6  # of the largest term: a wider bound says nothing
 ULPS = 4.0  # of numpy's functions
 SOLVED = 16.0  # bounds of inputs that were found to satisfy facts, in units of rounding
-FAR_STYLES = (3, 3, 3, 3, 1, None, None)
+MIXED = 60  # pairs of points at which each input is large or small by itself
 SIGNS = 4  # directions in which a matrix is moved by its bound
 
 
@@ -148,7 +148,7 @@ class Draw:
     seed: int
     style: int | None = None  # of all inputs, else of each its own
     fixed: Mapping[str, Array] = field(default_factory=dict)
-    magnitude: float = 1.0  # of all inputs, or of about half of them where each has a style of its own
+    magnitudes: Sequence[float] = (1.0,)  # each input has one of them
 
     def __call__(self, name: str, shape: tuple[int, ...]) -> Array:
         if name in self.fixed:
@@ -156,7 +156,7 @@ class Draw:
         rng = np.random.default_rng(seed_of(self.seed, name))
         style = int(rng.integers(len(STYLES))) if self.style is None else self.style
         found = STYLES[style](rng, shape)
-        return found if self.magnitude == 1 or (self.style is None and rng.integers(2)) else self.magnitude * found
+        return self.magnitudes[int(rng.integers(len(self.magnitudes)))] * found
 
 
 # ---------------------------------------------------------------- numbers
@@ -299,7 +299,7 @@ class Rounded:
     def opaque(
         self, name: str, lead: int, new: tuple[int, ...], slots: tuple[int, ...], args: Sequence[Array]
     ) -> Array:
-        return waves(self, self.exactly, name, lead, new, slots, args, self.seed)
+        return self.draw.magnitudes[-1] * waves(self, self.exactly, name, lead, new, slots, args, self.seed)
 
 
 INFINITE = np.array([np.inf, np.inf])
@@ -344,9 +344,10 @@ def sampled(a: Node, b: Node, envs: Sequence[Env], seed: int, legal: Callable[[D
                 break
         if len(found) == before:
             return Sampled(None, len(found), None, None, reason)
-    if not any(c.scale for c in found):
+    far = far_away(a, b, envs[0], seed, legal)
+    if far is None and not any(c.scale for c in found):
         return Sampled(None, len(found), None, None, VANISHING)
-    return far_away(a, b, envs[0], seed, legal) or Sampled(True, len(found), max(c.bound for c in found))
+    return far or Sampled(True, len(found), max(c.bound for c in found))
 
 
 def has_pieces(n: Node) -> bool:
@@ -356,11 +357,13 @@ def has_pieces(n: Node) -> bool:
 
 def far_away(a: Node, b: Node, env: Env, seed: int, legal: Callable[[Draw, Env], Draw]) -> Sampled | None:
     """Where two sides differ at inputs so large, or so small, that the numbers in them matter."""
-    for m in magnitudes(toposort([a, b])):
-        for k, style in enumerate(FAR_STYLES):
-            here = at_point(a, b, env, Draw(seed_of(seed, m, k), style, magnitude=m), seed, legal)
-            if isinstance(here, Compared) and here.entry is not None:
-                return Sampled(False, k + 1, None, (env, here.entry, here.left, here.right))
+    nodes = toposort([a, b])
+    found, mixed = magnitudes(nodes), MIXED if any(has_pieces(n) for n in nodes) else 0
+    alike = [(style, own) for m in found for style, own in ((3, (m,)), (1, (m,)), (None, (1.0, m))) for _ in range(3)]
+    for k, (style, own) in enumerate([*alike, *[(3, (1.0, *found)), (None, (1.0, *found))] * (mixed if found else 0)]):
+        here = at_point(a, b, env, Draw(seed_of(seed, "far", k), style, magnitudes=own), seed, legal)
+        if isinstance(here, Compared) and here.entry is not None:
+            return Sampled(False, k + 1, None, (env, here.entry, here.left, here.right))
     return None
 
 
