@@ -30,8 +30,9 @@ def check(
     undecided. It is found by normal form; else by exact arithmetic modulo a prime at `trials` random points; else in
     float64, where the difference has to be within rounding, or far beyond it. `sizes` are those to look at
     (`{"b": 5}`), else distinct primes; unknown functions are any function, entry by entry, row-wise or of whole
-    tensors, their derivatives consistent. The same `seed` gives the same verdicts. `labels` and `functions` are those
-    of `parse`, and so are the errors of the text; an index error in a claim is the verdict of its link.
+    tensors, their derivatives consistent. Sides are equal that are so wherever both are finite, ties aside: log(x y) is
+    log(x) + log(y). The same `seed` gives the same verdicts. `labels` and `functions` are those of `parse`, and so are
+    the errors of the text; an index error in a claim is the verdict of its link.
 
     >>> layer = "Z[i,j] = X[i,K] W[K,j]; L = f(Z[:]);"
     >>> claims = "∂L/∂W[k,j] = X[I,k] ∂L/∂Z[I,j]; ∂L/∂X[i,k] = 2 ∂L/∂Z[i,J] W[k,J]"
