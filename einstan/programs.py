@@ -481,7 +481,7 @@ class Program:
         if t.tangents or len(t.wrt) < 1 + scalar:
             raise EinstanDerivativeError(
                 f"{'A directional derivative' if t.tangents else 'A gradient' if t.wrt else 'A value'} is no matrix.",
-                'Structured results are those of hessian("L", wrt="w") and of jacobian("Y", wrt="w").',
+                'Write hessian("L", wrt="w"), or jacobian("Y", wrt="w") of a Y that has axes.',
             )
         names = t.wrt if t.cotangent is not None else (t.of, *t.wrt)
         *rows, columns = distinct_letters([self.letters[name] for name in names], self.vocabulary.fixed)

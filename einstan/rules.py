@@ -242,7 +242,10 @@ def cancel_share(a: Add) -> Node | None:
     coefs = {o: c for c, o in a.terms}
     if len(coefs) < len(a.operands):
         return None  # a term stands with several powers of sizes
+    made = {leaves(o) for o in a.operands}
     for coef, term, k, (c, x) in shares(a):
+        if None not in made and united((*term.operands[:k], x, *term.operands[k + 1 :])) not in made:
+            continue
         share = with_factor(term, k, x)
         if coefs.get(share) == coef * c * MINUS:
             total = term.operands[k]
@@ -269,12 +272,28 @@ def with_factor(e: Einsum, k: int, x: Node) -> Node:
 @law(Add)
 def merge_written_out(a: Add) -> Node | None:
     """x[i] (y[i] z[i]) + x[i] y[i] z[i] -> 2 x[i] y[i] z[i]."""
-    if sum(isinstance(o, Einsum) for o in a.operands) < 2:
+    made = [leaves(o) for o in a.operands]
+    if None not in made and len(set(made)) == len(made):
         return None
     found: dict[Node, Node] = {}
     like = [found.setdefault(written_out(term), term) for term in a.operands]
     kinds = {(node, coef.sizes) for node, coef in zip(like, a.coefs, strict=True)}
     return add(zip(a.coefs, like, strict=True), a.shape) if len(kinds) < len(like) else None
+
+
+def leaves(node: Node) -> frozenset[Node] | None:
+    """What a product is made of when all products within are written out; None for long ones."""
+    return united([node])
+
+
+def united(factors: Sequence[Node]) -> frozenset[Node] | None:
+    """What the product of these is made of: products that are the same written out have the same leaves."""
+    found = list(factors)
+    while any(isinstance(o, Einsum) for o in found):
+        if len(found) > LONG:
+            return None
+        found = [inner for o in found for inner in (o.operands if isinstance(o, Einsum) else (o,))]
+    return frozenset(found)
 
 
 def written_out(node: Node) -> Node:
